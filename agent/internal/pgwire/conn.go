@@ -58,6 +58,8 @@ type conn struct {
 	idle      bool
 	idleSince time.Time
 	bounded   bool // the socket has a deadline for the wait
+	// copying is the context of the COPY that waits for data; nil: none does.
+	copying context.Context //nolint:containedctx // of a statement, while it runs
 	// received counts bytes of the current transport, to find what was sent
 	// behind an SSLRequest.
 	received int

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,6 +28,7 @@ type fakeSQL struct {
 	draining atomic.Bool
 	tame     bool // nothing that takes long, and no panic
 	rowsSent atomic.Int64
+	copied   atomic.Int64 // bytes of the COPY that runs
 	// committed counts the implicit transactions.
 	committed atomic.Int64
 	queue     *admission.Queue // in which "rows" has a place; nil: none
@@ -139,7 +141,7 @@ func (s *fakeSession) Prepare(_ context.Context, text string, oids []uint32) (*s
 			p.ParamTypes = append(p.ParamTypes, t)
 			p.Columns = append(p.Columns, column("c"+strconv.Itoa(i), t))
 		}
-	case "begin", "commit", "rollback", "insert", "fail", "panic", "set", "DEALLOCATE":
+	case "begin", "commit", "rollback", "insert", "fail", "panic", "set", "DEALLOCATE", "copyin", "copyout":
 	case "copy":
 		return nil, &sql.Error{Code: "0A000", Message: "COPY is not supported", Hint: "Use INSERT."}
 	default:
@@ -187,6 +189,14 @@ func (s *fakeSession) Execute(ctx context.Context, p *sql.Prepared, args []datum
 		s.tx, s.block = 'I', false
 	case "insert":
 		return "INSERT 0 1", nil
+	case "copyin":
+		return s.sql.copyIn(ctx, sink.(sql.CopyClient))
+	case "copyout":
+		client := sink.(sql.CopyClient)
+		if err := errors.Join(client.CopyOut(false, 2), client.CopyData([]byte("a\tb\n")), client.CopyDone()); err != nil {
+			return "", err
+		}
+		return "COPY 1", nil
 	case "set":
 		if len(words) != 3 {
 			return "", &sql.Error{Code: "42601", Message: "set NAME VALUE"}
@@ -289,4 +299,27 @@ func (s *fakeSession) Close() {
 	}
 	s.closed = true
 	s.sql.mu.closed++
+}
+
+// copyIn counts the bytes that the client sends.
+func (f *fakeSQL) copyIn(ctx context.Context, client sql.CopyClient) (string, error) {
+	if err := client.CopyIn(ctx, true, 2); err != nil {
+		return "", err
+	}
+	defer client.CopyEnd()
+	f.copied.Store(0)
+	n := 0
+	for {
+		piece, err := client.CopyNext(ctx)
+		switch {
+		case errors.Is(err, io.EOF):
+			return "COPY " + strconv.Itoa(n), nil
+		case err != nil:
+			return "", err
+		case string(piece) == "bad":
+			return "", &sql.Error{Code: "22P02", Message: "bad"}
+		}
+		n += len(piece)
+		f.copied.Store(int64(n))
+	}
 }

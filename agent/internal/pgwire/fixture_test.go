@@ -238,6 +238,14 @@ func word(m pgproto3.BackendMessage) string {
 		return "bound"
 	case *pgproto3.CloseComplete:
 		return "closed"
+	case *pgproto3.CopyInResponse:
+		return fmt.Sprint("copyin ", m.OverallFormat, " ", m.ColumnFormatCodes)
+	case *pgproto3.CopyOutResponse:
+		return fmt.Sprint("copyout ", m.OverallFormat, " ", m.ColumnFormatCodes)
+	case *pgproto3.CopyData:
+		return "data " + string(m.Data)
+	case *pgproto3.CopyDone:
+		return "copydone"
 	case *pgproto3.NoData:
 		return "nodata"
 	case *pgproto3.PortalSuspended:

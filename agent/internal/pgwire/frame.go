@@ -2,6 +2,7 @@ package pgwire
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -148,6 +149,9 @@ func (w wire) Read(p []byte) (int, error) {
 		}
 		if err := c.armRead(); err != nil {
 			return 0, err
+		}
+		if c.copying != nil && c.copying.Err() != nil {
+			return 0, context.Cause(c.copying)
 		}
 		n, err := c.net.Read(p)
 		c.received += n

@@ -249,6 +249,11 @@ type rowSink struct {
 	suspend func() error
 	// place is the statement's right to run, given back while its client does not read.
 	place *admission.Place
+
+	// before is what the message of a COPY has used when its data began, and awake has the
+	// end of its context wake nobody any more.
+	before int64
+	awake  func() bool
 }
 
 // binaryFormats are those of what a BINARY cursor gives.

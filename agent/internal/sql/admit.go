@@ -9,9 +9,9 @@ import (
 
 // enter waits until the statement may run. A transaction that has begun its work goes
 // ahead of statements that begin, and is not refused: what it holds would be lost.
-func (s *Session) enter(ctx context.Context, plan *queryplan.Plan, sink RowSink) (*admission.Place, error) {
+func (s *Session) enter(ctx context.Context, weight queryplan.Weight, sink RowSink) (*admission.Place, error) {
 	var queue *admission.Queue
-	switch plan.Weight() {
+	switch weight {
 	case queryplan.Free:
 		return nil, nil //nolint:nilnil // a nil Place can be used
 	case queryplan.Short:
@@ -28,4 +28,12 @@ func (s *Session) enter(ctx context.Context, plan *queryplan.Plan, sink RowSink)
 		w.WaitWith(place)
 	}
 	return place, nil
+}
+
+// weight is how much of the node a query takes. Nobody knows how much comes to a COPY.
+func (p *Prepared) weight() queryplan.Weight {
+	if p.feed != nil {
+		return queryplan.Long
+	}
+	return p.plan.Weight()
 }

@@ -97,8 +97,10 @@ func (s *Session) createFrom(ctx context.Context, node *syntax.CreateTableAs, at
 		s.notice("NOTICE", "42P07", "relation %q already exists, skipping", node.Name.Name)
 		return tag, nil
 	case node.WithNoData:
+		s.ignored(node.Ignored)
 		return tag, nil
 	}
+	s.ignored(node.Ignored)
 	n, err := s.fill(ctx, name, query, at)
 	return "SELECT " + n, err
 }

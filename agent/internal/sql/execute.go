@@ -79,6 +79,8 @@ func (s *Session) execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 	switch node := p.statement.Node.(type) {
 	case *syntax.Query:
 		return s.runQuery(ctx, p, node, args, sink, at)
+	case *syntax.Copy:
+		return s.copy(ctx, p.statement.Text, node, sink, at)
 	case *syntax.DeclareCursor:
 		return s.declare(ctx, p, node, args, at)
 	case *syntax.FetchCursor:
@@ -216,6 +218,8 @@ func (s *Session) executeAround(ctx context.Context, node syntax.Node, at time.T
 	switch node := node.(type) {
 	case *syntax.SetConstraints:
 		return s.setConstraints(ctx, node, at)
+	case *syntax.Maintain:
+		return s.maintain(node)
 	case *syntax.CreateSchedule:
 		return s.createSchedule(ctx, node)
 	case *syntax.AlterSchedule:
@@ -294,7 +298,7 @@ func (s *Session) runPlanned(ctx context.Context, p *Prepared, q *syntax.Query, 
 		return "", err
 	}
 	if s.depth == 0 { // else the statement that fires has one
-		place, err := s.enter(ctx, plan, sink)
+		place, err := s.enter(ctx, p.weight(), sink)
 		if err != nil {
 			return "", err
 		}
@@ -317,7 +321,7 @@ func (s *Session) runPlanned(ctx context.Context, p *Prepared, q *syntax.Query, 
 	memory := s.server.cfg.Memory.Open()
 	defer memory.Close()
 	run := s.newRun(env, at)
-	run.Emit, run.Memory, run.Reading, run.TS = out.row, memory, reading, ts
+	run.Emit, run.Memory, run.Reading, run.TS, run.Feed = out.row, memory, reading, ts, p.feed
 	defer run.Close()
 	release, err := beginCursor(ctx, sink, run, plan)
 	defer release()

@@ -220,7 +220,9 @@ func (s *Session) createTable(ctx context.Context, node *syntax.CreateCollection
 	}
 	if existed {
 		s.notice("NOTICE", "42P07", "relation %q already exists, skipping", node.Name.Name)
+		return tag, nil
 	}
+	s.ignored(node.Ignored)
 	return tag, nil
 }
 

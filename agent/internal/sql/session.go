@@ -129,6 +129,7 @@ type Prepared struct {
 	statement *syntax.Statement
 	announced []datum.Type
 	plan      *queryplan.Plan
+	feed      exec.Feed // of a COPY; nil: the statement has its rows
 	// resolved is the statement that was planned, if fields of documents stand in it as
 	// columns; nil: it is the one that was written.
 	resolved *syntax.Query

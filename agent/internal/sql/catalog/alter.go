@@ -409,8 +409,11 @@ func offered(action syntax.AlterAction) error {
 			if o.Name == "pool" {
 				return syntax.Unsupported("moving a collection to another pool", "Create a collection WITH (pool = ...) and copy the rows with INSERT INTO ... SELECT.")
 			}
+			if !syntax.IsStorageParameter(o.Name) {
+				return &syntax.Error{Code: "22023", Message: fmt.Sprintf("unrecognized parameter %q", o.Name)}
+			}
 		}
-		return syntax.Unsupported("ALTER TABLE ... SET (option)", "")
+		return nil
 	case *syntax.AddConstraint:
 		return nil
 	case *syntax.ValidateConstraint, *syntax.AlterConstraint:

@@ -28,6 +28,9 @@ func (r *Run) Insert(ctx context.Context, ins *queryplan.Insert, slow SlowRows) 
 		r.work = &keyWork{}
 	}
 	refers := looksLater(ins.Table)
+	if r.Feed != nil {
+		return r.insertFed(ctx, ins)
+	}
 	if r.Triggers != nil {
 		return r.insertFired(ctx, ins, slow)
 	}

@@ -47,6 +47,8 @@ type Run struct {
 	Planted Planted
 	// Memory is asked before the statement holds more; nil: there is no bound.
 	Memory *budget.Account
+	// Feed gives the parameters of an INSERT again and again; nil: they are what they are.
+	Feed Feed
 	// Triggers are fired for each row that is written; nil: none are.
 	Triggers *Triggers
 

@@ -336,7 +336,11 @@ const reasonAppeared = "a row that was not there when its key was locked has bee
 func uniqueViolation(table *catalog.Table, key []byte) *syntax.Error {
 	columns, values := table.DecodeKeyText(key)
 	return &syntax.Error{Code: "23505", Message: fmt.Sprintf("duplicate key value violates unique constraint %q", table.KeyName()),
-		Detail: fmt.Sprintf("Key (%s)=(%s) already exists.", columns, values), Schema: table.Schema().Name, Table: table.Name(), Constraint: table.KeyName()}
+		Detail: keyExists(columns, values), Schema: table.Schema().Name, Table: table.Name(), Constraint: table.KeyName()}
+}
+
+func keyExists(columns, values string) string {
+	return fmt.Sprintf("Key (%s)=(%s) already exists.", columns, values)
 }
 
 // keyViolation is uniqueViolation of any key of a table.

@@ -44,6 +44,8 @@ func convertQuery(stmt *pg.Node, _, text string) (Node, *Error) {
 		return &Query{Delete: n.DeleteStmt}, nil
 	case *pg.Node_ExplainStmt:
 		return convertExplain(n.ExplainStmt, text)
+	case *pg.Node_CopyStmt:
+		return convertCopy(n.CopyStmt, text)
 	default:
 		return nil, nil
 	}
@@ -80,6 +82,8 @@ func convertTables(stmt *pg.Node, word, _ string) (Node, *Error) {
 		return convertCreateTableAs(n.CreateTableAsStmt, word)
 	case *pg.Node_AlterTableStmt:
 		return convertAlterTable(n.AlterTableStmt, word)
+	case *pg.Node_VacuumStmt:
+		return convertMaintain(n.VacuumStmt)
 	case *pg.Node_TruncateStmt:
 		return convertTruncate(n.TruncateStmt, word)
 	case *pg.Node_IndexStmt:
@@ -198,8 +202,6 @@ func isOff(n *pg.Node) bool {
 // there is something.
 func unsupportedStatement(stmt *pg.Node) *Error {
 	switch stmt.GetNode().(type) {
-	case *pg.Node_CopyStmt:
-		return Unsupported("COPY", "Use INSERT with several rows.")
 	case *pg.Node_ListenStmt, *pg.Node_NotifyStmt:
 		return Unsupported("LISTEN and NOTIFY", "")
 	case *pg.Node_LockStmt:
@@ -226,7 +228,7 @@ var refused = map[string]string{ //nolint:gochecknoglobals // never changed
 	"CreateRange": "CREATE TYPE ... AS RANGE", "CreateStats": "CREATE STATISTICS", "CreateSubscription": "CREATE SUBSCRIPTION", "CreateTableSpace": "CREATE TABLESPACE",
 	"CreateTransform": "CREATE TRANSFORM", "CreateUserMapping": "CREATE USER MAPPING", "Define": "CREATE of this kind of object", "DropSubscription": "DROP SUBSCRIPTION",
 	"DropTableSpace": "DROP TABLESPACE", "DropUserMapping": "DROP USER MAPPING", "ImportForeignSchema": "IMPORT FOREIGN SCHEMA", "Load": "LOAD", "Merge": "MERGE",
-	"Rule": "CREATE RULE", "SecLabel": "SECURITY LABEL", "Vacuum": "VACUUM",
+	"Rule": "CREATE RULE", "SecLabel": "SECURITY LABEL",
 }
 
 // deparse returns the SQL text of an expression.

@@ -3,8 +3,6 @@ package syntax
 import (
 	"fmt"
 	"strconv"
-
-	pg "github.com/pganalyze/pg_query_go/v6"
 )
 
 // The pools that can be shown.
@@ -202,27 +200,4 @@ func (p *cursor) showPool() (Node, *Error) {
 		return nil, err
 	}
 	return &ShowCluster{Kind: ShowPool, Node: name}, p.end()
-}
-
-// storage reads WITH (pool = 'x').
-func storage(options []*pg.Node) (pool string, position int, err *Error) {
-	for _, o := range options {
-		d := o.GetDefElem()
-		if d.GetDefname() != "pool" || d.GetDefnamespace() != "" {
-			return "", 0, Unsupported("WITH (storage parameters other than pool)", "")
-		}
-		if position > 0 {
-			return "", 0, &Error{Code: "22023", Message: `parameter "pool" specified more than once`, Position: Position(d.GetLocation())}
-		}
-		pool, position = d.GetArg().GetString_().GetSval(), Position(d.GetLocation())
-		if pool == "" { // a bare word is read as the name of a type
-			if names := d.GetArg().GetTypeName().GetNames(); len(names) == 1 {
-				pool = names[0].GetString_().GetSval()
-			}
-		}
-		if pool == "" {
-			return "", 0, &Error{Code: "22023", Message: "pool must be the name of one, such as WITH (pool = 'critical')", Position: position}
-		}
-	}
-	return pool, position, nil
 }

@@ -145,7 +145,7 @@ func TestParseErrors(t *testing.T) {
 		{"show ranges; select 1", "42601", "cannot insert multiple commands", 0},
 		{"create collection t (a int default 1" + strings.Repeat("+1", 950) + ")", "54001", "too complex", 0},
 		{"create table t (a int primary key, primary key (a))", "42P16", "multiple primary keys", 36},
-		{"copy t from stdin", "0A000", "COPY is not supported", 0},
+		{"copy t from stdin (format xml)", "22023", "not recognized", 20},
 		{"select 'x", "42601", "unterminated quoted string", 8},
 		{"select 1\x00", "22021", "invalid byte sequence", 0},
 		{"select 1" + strings.Repeat("+1", 950), "54001", "too complex", 0},

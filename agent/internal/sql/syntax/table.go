@@ -19,9 +19,7 @@ type CreateCollection struct {
 	// NOT NULL, defaults, identities and generated values are in the columns.
 	Constraints []Constraint `json:",omitempty"`
 	Like        []Like       `json:",omitempty"`
-	// Pool is of WITH (pool = 'x'); empty: the default one.
-	Pool         string `json:",omitempty"`
-	PoolPosition int    `json:",omitempty"`
+	Storage
 }
 
 // PrimaryKey is the constraint that says what the primary key is; nil: none was given.
@@ -161,7 +159,7 @@ func convertCreate(c *pg.CreateStmt, word string) (Node, *Error) {
 	if out.Name, err = relationName(c.GetRelation()); err != nil {
 		return nil, err
 	}
-	if out.Pool, out.PoolPosition, err = storage(c.GetOptions()); err != nil {
+	if out.Storage, err = storage(c.GetOptions()); err != nil {
 		return nil, err
 	}
 	for _, e := range c.GetTableElts() {
@@ -345,8 +343,13 @@ func convertConstraint(c *pg.Constraint) (Constraint, *Error) {
 	default:
 		err = unsupportedAt("this constraint", "", out.Position)
 	}
-	if err == nil && len(c.GetOptions()) > 0 || c.GetIndexspace() != "" {
-		err = unsupportedAt("an option of the index of a constraint", "", out.Position)
+	for _, o := range c.GetOptions() {
+		if err == nil {
+			err = storageParameter(o.GetDefElem())
+		}
+	}
+	if err == nil && c.GetIndexspace() != "" {
+		err = unsupportedAt("a tablespace of the index of a constraint", "", out.Position)
 	}
 	return out, err
 }

@@ -20,18 +20,17 @@ type CreateView struct {
 type CreateTableAs struct {
 	// Word is COLLECTION, TABLE or MATERIALIZED VIEW; SELECT INTO has the command tag of
 	// a SELECT.
-	Word         string
-	SelectInto   bool
-	Name         Name
-	IfNotExists  bool
-	Temporary    bool
-	OnCommit     string
-	Columns      []string
-	Query        *Query `json:"-"`
-	SQL          string // of Query
-	WithNoData   bool
-	Pool         string
-	PoolPosition int
+	Word        string
+	SelectInto  bool
+	Name        Name
+	IfNotExists bool
+	Temporary   bool
+	OnCommit    string
+	Columns     []string
+	Query       *Query `json:"-"`
+	SQL         string // of Query
+	WithNoData  bool
+	Storage
 }
 
 // RefreshMaterializedView is REFRESH MATERIALIZED VIEW.
@@ -117,7 +116,7 @@ func createTableAs(query *pg.Node, into *pg.IntoClause, word string) (*CreateTab
 	if out.Name, err = relationName(into.GetRel()); err != nil {
 		return nil, err
 	}
-	if out.Pool, out.PoolPosition, err = storage(into.GetOptions()); err != nil {
+	if out.Storage, err = storage(into.GetOptions()); err != nil {
 		return nil, err
 	}
 	out.SQL, err = viewText(query)
