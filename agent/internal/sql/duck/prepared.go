@@ -210,7 +210,7 @@ func (p *prepared) describeColumn(i int, f frame.Field) error {
 	if len(p.rewrite.Columns) == len(p.columns) {
 		origin := p.rewrite.Columns[i]
 		c.Name, d.Normal = origin.Name, origin.Written
-		if columnar.Convertible(c.Type, origin.Type) {
+		if columnar.Convertible(c.Type, origin.Type) || origin.Text {
 			c.Type = origin.Type
 		}
 		if origin.Scan != nil {

@@ -137,6 +137,8 @@ func convert(d datum.Datum, to datum.Type) (datum.Datum, error) {
 		for i := range d.A.Values {
 			d.A.Values[i].Type = to.Elem()
 		}
+	case d.Type == datum.Text && to == datum.Numeric:
+		return datum.ParseText(to, d.S, nil)
 	case d.Type.IsInt() && to == datum.Numeric:
 		return datum.MakeNumeric(apd.New(d.I, 0)), nil
 	case d.Type.IsInt() && to == datum.Text:

@@ -56,6 +56,7 @@ func (r *rewriter) builtinFunction(f *pg.FuncCall, name string) (finish, error) 
 	for i, a := range f.Args {
 		r.paramIs(a, c.Args[i])
 	}
+	accepts := r.accepts && c.Result == datum.Numeric
 	texts := r.textsOf(f.Args, false)
 	signature := text(c.Signature(r.zone()))
 	of := "nd_call_"
@@ -68,6 +69,12 @@ func (r *rewriter) builtinFunction(f *pg.FuncCall, name string) (finish, error) 
 			args = append(args, texts[i](a))
 		}
 		out := call(of+strconv.Itoa(len(texts)), args...)
+		switch {
+		case accepts:
+			return out, nil
+		case c.Result == datum.Numeric:
+			return r.asDecimal(out), nil
+		}
 		if c.Result == datum.Bytea {
 			return call("unhex", call("substr", out, integer(3))), nil
 		}

@@ -51,12 +51,28 @@ func (r *rewriter) beforeCast(t *pg.TypeCast) (finish, error) {
 	if after, err := r.registryCast(from, to, t); after != nil || err != nil {
 		return after, err
 	}
+	if from == datum.Numeric && r.writes(t.Arg) && !opaque(to) {
+		switch {
+		case to.IsString():
+			r.takesText(t.Arg)
+		case to == datum.Numeric && mod < 0:
+			if r.accepts {
+				r.takesText(t.Arg)
+			}
+		case to.IsNumber():
+			return r.castCall(builtin.CastName(to, mod), t)
+		}
+	}
 	if r.castElsewhere(from, to, t) {
 		return r.castCall(builtin.CastName(to, mod), t)
 	}
 	asText := r.textOf(t.Arg, false)
+	accepted := from == datum.Numeric && r.textual[t.Arg] && r.writes(t.Arg)
 	return func(n *pg.Node) (*pg.Node, error) {
 		arg := n.GetTypeCast().Arg
+		if accepted && to == datum.Numeric {
+			return arg, nil
+		}
 		if to.IsString() && !from.IsVector() && !opaque(from) {
 			arg, from = asText(arg), datum.Text
 		}

@@ -22,12 +22,16 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 		if err := r.comparable(x.AExpr); err != nil {
 			return nil, err
 		}
+		if after := r.textualOperator(n, x.AExpr); after != nil {
+			return after, nil
+		}
 		if folded, err := r.foldable(x.AExpr); folded != nil || err != nil {
 			return func(*pg.Node) (*pg.Node, error) { return folded, nil }, err
 		}
 		r.clockOperand(x.AExpr)
 		if f := r.operatorCall(x.AExpr); f != nil {
 			n.Node = &pg.Node_FuncCall{FuncCall: f}
+			r.accepts = r.textual[n]
 			return r.beforeFunction(f)
 		}
 		if err := r.opaqueOperator(x.AExpr); err != nil {
@@ -44,23 +48,40 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 		}
 		return r.beforeOperator(x.AExpr), nil
 	case *pg.Node_CaseExpr:
-		return nil, r.typeResults(x.CaseExpr)
+		if err := r.typeResults(x.CaseExpr); err != nil {
+			return nil, err
+		}
+		return r.writtenAlternatives(n), nil
 	case *pg.Node_AArrayExpr:
 		return nil, oneDimension(x.AArrayExpr)
 	case *pg.Node_AIndirection:
 		return nil, r.oneSubscript(x.AIndirection)
 	case *pg.Node_CoalesceExpr:
-		return nil, r.typeAlike(x.CoalesceExpr.Args)
+		if err := r.typeAlike(x.CoalesceExpr.Args); err != nil {
+			return nil, err
+		}
+		return r.writtenAlternatives(n), nil
 	case *pg.Node_MinMaxExpr:
-		return nil, r.typeAlike(x.MinMaxExpr.Args)
+		if err := r.typeAlike(x.MinMaxExpr.Args); err != nil {
+			return nil, err
+		}
+		return r.writtenAlternatives(n), nil
 	case *pg.Node_FuncCall:
 		if err := r.opaqueCall(x.FuncCall); err != nil {
 			return nil, err
 		}
+		if after, err := r.writtenAggregate(n, x.FuncCall, lastName(x.FuncCall.Funcname)); after != nil || err != nil {
+			return after, err
+		}
+		r.accepts = r.textual[n]
 		return r.beforeFunction(x.FuncCall)
 	case *pg.Node_TypeCast:
+		r.accepts = r.textual[n]
 		return r.beforeCast(x.TypeCast)
 	case *pg.Node_SortBy:
+		if after := r.sortsWritten(x.SortBy); after != nil {
+			return after, nil
+		}
 		if r.typeOf(x.SortBy.Node) == datum.JSON {
 			return nil, errorf("42883", x.SortBy.Location, "could not identify an ordering operator for type json")
 		}

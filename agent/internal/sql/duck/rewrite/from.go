@@ -132,7 +132,9 @@ func (r *rewriter) subselect(n *pg.Node, sub *pg.RangeSubselect) (*pg.Node, []*r
 	if s == nil {
 		return nil, nil, unsupported(0, "this kind of FROM item")
 	}
+	r.mayWrite = true
 	cols, err := r.query(s, r.scope)
+	r.mayWrite = false
 	if err != nil {
 		return nil, nil, err
 	}

@@ -25,6 +25,12 @@ type rewriter struct {
 	usesNow   bool
 	// made are expressions that are DuckDB's already.
 	made map[*pg.Node]bool
+	// textual are expressions in whose places numerics may be texts; mayWrite says that
+	// columns of the query may be.
+	textual  map[*pg.Node]bool
+	mayWrite bool
+	// accepts says so of the expression that before looks at.
+	accepts bool
 	// views counts those that were expanded, inView those that stand within each other.
 	views, inView int
 	// inlined counts the calls of functions that were put in.
@@ -40,8 +46,11 @@ type rewriter struct {
 
 // query rewrites a SELECT, VALUES or set operation and tells its columns.
 func (r *rewriter) query(s *pg.SelectStmt, parent *scope) (columns, error) {
-	outer := r.scope
-	defer func() { r.scope = outer }()
+	outer, mayWrite := r.scope, r.mayWrite
+	defer func() { r.scope, r.mayWrite = outer, mayWrite }()
+	if s.Op != pg.SetOperation_SETOP_NONE || len(s.ValuesLists) > 0 {
+		r.mayWrite = false
+	}
 	r.scope = &scope{parent: parent, ctes: map[string]*relation{}, distinct: len(s.DistinctClause) > 0}
 	if s.IntoClause != nil {
 		return columns{}, unsupported(0, "SELECT INTO")
@@ -121,8 +130,10 @@ func (r *rewriter) with(w *pg.WithClause) error {
 				rel.columns, rel.known = rename(left, c.Aliascolnames), left.known
 			}
 		}
+		mayWrite := r.mayWrite
+		r.mayWrite = !w.Recursive
 		cols, err := r.query(sub, r.scope)
-		if err != nil {
+		if r.mayWrite = mayWrite; err != nil {
 			return err
 		}
 		rel.columns, rel.known = rename(cols, c.Aliascolnames), cols.known
@@ -300,6 +311,7 @@ func (r *rewriter) values(s *pg.SelectStmt) (columns, error) {
 
 // block rewrites SELECT .. FROM .. WHERE .. without set operations.
 func (r *rewriter) block(s *pg.SelectStmt) (columns, error) {
+	mayWrite := r.mayWrite
 	for i, f := range s.FromClause {
 		n, rels, err := r.from(f)
 		if err != nil {
@@ -322,6 +334,9 @@ func (r *rewriter) block(s *pg.SelectStmt) (columns, error) {
 	if err != nil {
 		return columns{}, err
 	}
+	r.mayWrite = mayWrite
+	r.writesTargets(s, out)
+	r.mayWrite = false
 	if err := positions(s.GroupClause, "GROUP BY", out); err != nil {
 		return columns{}, err
 	}

@@ -16,6 +16,7 @@ type column struct {
 	hidden   bool
 	notNull  bool
 	written  bool // a part of a json
+	text     bool // a numeric that is a text to the engine
 }
 
 // asWritten reports whether values are json that is as somebody wrote it.

@@ -57,7 +57,7 @@ func Rewrite(in Input) (*Statement, error) {
 	if err := expandRows(tree); err != nil {
 		return nil, err
 	}
-	r := &rewriter{in: in, made: map[*pg.Node]bool{}, params: append([]datum.Type(nil), in.ParamTypes...)}
+	r := &rewriter{in: in, made: map[*pg.Node]bool{}, textual: map[*pg.Node]bool{}, mayWrite: true, params: append([]datum.Type(nil), in.ParamTypes...)}
 	r.hidden = namesIn(tree)
 	r.top = tree
 	columns, err := r.query(tree, nil)
@@ -90,7 +90,7 @@ func Rewrite(in Input) (*Statement, error) {
 		}
 		s.Columns = make([]Column, len(columns.list))
 		for i, c := range columns.list {
-			s.Columns[i] = Column{Name: c.name, Type: c.typ, Modifier: -1, Written: c.written, Scan: c.scan, Index: c.index}
+			s.Columns[i] = Column{Name: c.name, Type: c.typ, Modifier: -1, Written: c.written, Text: c.text, Scan: c.scan, Index: c.index}
 			if c.typ.Elem() == datum.Bpchar && c.modifier > 0 {
 				s.Columns[i].Modifier = c.modifier
 			}

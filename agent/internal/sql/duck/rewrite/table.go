@@ -102,6 +102,8 @@ type Scan struct {
 type Column struct {
 	Name string
 	Type datum.Type // as PostgreSQL has it; Unknown: as DuckDB says
+	// Text says that it is a numeric that the engine has as a text.
+	Text bool
 	// Modifier is that of a char(n), -1: none is known.
 	Modifier int32
 	// Written says that it is a part of a json, which stays as it was written.

@@ -71,6 +71,10 @@ func (r *rewriter) modifierOf(n *pg.Node) int32 {
 func (r *rewriter) textOf(n *pg.Node, shown bool) func(*pg.Node) *pg.Node {
 	t := r.typeOf(n)
 	_, isText := literal(n)
+	if r.writes(n) {
+		r.takesText(n)
+		return func(n *pg.Node) *pg.Node { return cast(n, "VARCHAR") }
+	}
 	switch {
 	case isText, n.GetParamRef() != nil && !t.IsArray(), n.GetAConst().GetIsnull(), t == datum.Bpchar && !shown,
 		t.IsString() && t != datum.Bpchar, t.IsInt(), t == datum.OID, t == datum.UUID, t == datum.Bool && !shown, t.IsVector(), t.IsNumbered() && !t.IsRegistry(), t >= datum.Tid && t <= datum.AnyArray:
@@ -142,6 +146,9 @@ func (r *rewriter) asJSON(n *pg.Node) func(*pg.Node) *pg.Node {
 		return func(n *pg.Node) *pg.Node { return call("nd_json", cast(n, "VARCHAR"), text("UTC")) }
 	}
 	r.paramIs(n, datum.Text)
+	if r.writes(n) {
+		r.takesText(n)
+	}
 	meaning := r.meaning(n)
 	return func(n *pg.Node) *pg.Node { return call("nd_json", n, meaning) }
 }

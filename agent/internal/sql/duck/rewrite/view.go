@@ -27,6 +27,7 @@ func (r *rewriter) view(table *Table, rv *pg.RangeVar) (*pg.Node, *relation, err
 	if err := expandRows(query); err != nil {
 		return nil, nil, err
 	}
+	r.mayWrite = false
 	cols, err := r.query(query, nil)
 	if err != nil {
 		return nil, nil, err

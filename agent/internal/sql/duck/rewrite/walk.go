@@ -81,10 +81,15 @@ func (r *rewriter) node(n *pg.Node) (*pg.Node, error) {
 	if err := r.below(n.ProtoReflect()); err != nil {
 		return nil, err
 	}
+	decimal := n.GetColumnRef() != nil && !r.textual[n] && r.writes(n)
 	if after != nil {
 		return after(n)
 	}
-	return r.rule(n)
+	out, err := r.rule(n)
+	if decimal && err == nil {
+		out = r.asDecimal(out)
+	}
+	return out, err
 }
 
 // below rewrites the nodes under m.

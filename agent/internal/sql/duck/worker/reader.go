@@ -89,6 +89,8 @@ func plainReader(t bind.LogicalType, as datum.Type, modifier int32, zone *time.L
 	l := &leafReader{form: f, one: frame.NewBatch([]frame.Type{f.typ}), zone: zone}
 	l.decoder = columnar.Decoder{Type: columnar.TypeOf(f.typ), Normal: true}
 	switch {
+	case as == datum.Numeric && l.decoder.Type == datum.Text: // see rewrite, numeric.go
+		l.decoder.To = as
 	case as == datum.Numeric:
 		l.decoder.Declared = modifier >= 4
 	case as == datum.Bpchar && modifier > 4:

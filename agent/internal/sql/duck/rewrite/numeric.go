@@ -1,0 +1,415 @@
+package rewrite
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/builtin"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/duck/frame"
+)
+
+// A numeric of PostgreSQL has a scale of its own, one of the engine that of its column.
+// Where each value has another, as quotients do, it is a text to the engine, a written one,
+// and what computes with it is package builtin's. Whoever uses an expression says first that
+// a text will do (takesText); what nobody has said so of is a decimal.
+
+// takesText notes that the places of some expressions take numerics that are written.
+func (r *rewriter) takesText(l ...*pg.Node) {
+	for _, n := range l {
+		if n != nil {
+			r.textual[n] = true
+		}
+	}
+}
+
+// writes reports whether n is a numeric that becomes a text where one will do.
+func (r *rewriter) writes(n *pg.Node) bool {
+	if r.typeOf(n) != datum.Numeric {
+		return false
+	}
+	switch x := n.GetNode().(type) {
+	case *pg.Node_ColumnRef:
+		c, ok := r.scope.find(x.ColumnRef)
+		return ok && c.text
+	case *pg.Node_TypeCast:
+		if _, ok := literal(x.TypeCast.Arg); ok || len(x.TypeCast.TypeName.Typmods) > 0 {
+			return false
+		}
+		from := r.typeOf(x.TypeCast.Arg)
+		if from == datum.Numeric {
+			return r.writes(x.TypeCast.Arg)
+		}
+		return from != datum.Numeric && r.castElsewhere(from, datum.Numeric, x.TypeCast)
+	case *pg.Node_FuncCall:
+		return r.writesCall(x.FuncCall)
+	case *pg.Node_AExpr:
+		return r.writesOperator(x.AExpr)
+	case *pg.Node_CaseExpr:
+		return r.writesOneOf(caseResults(x.CaseExpr))
+	case *pg.Node_CoalesceExpr:
+		return r.writesOneOf(x.CoalesceExpr.Args)
+	case *pg.Node_MinMaxExpr:
+		return r.writesOneOf(x.MinMaxExpr.Args)
+	}
+	return false
+}
+
+func (r *rewriter) writesCall(f *pg.FuncCall) bool {
+	name := lastName(f.Funcname)
+	if len(f.Args) == 1 && f.Over == nil && !f.AggDistinct {
+		switch name {
+		case "sum", "min", "max":
+			return r.writes(f.Args[0])
+		case "avg", "stddev", "stddev_pop", "stddev_samp", "variance", "var_pop", "var_samp":
+			return r.typeOf(f.Args[0]).IsInt() || r.typeOf(f.Args[0]) == datum.Numeric
+		}
+	}
+	c := r.builtinCall(f, name)
+	if c == nil || len(f.Args) > builtin.MaxArgs {
+		return false
+	}
+	v, err := r.constantCall(c, f.Args)
+	return err == nil && v.Type == datum.Unknown && !r.native(f, c)
+}
+
+func (r *rewriter) writesOperator(e *pg.A_Expr) bool {
+	if e.Kind != pg.A_Expr_Kind_AEXPR_OP {
+		return false
+	}
+	if _, ok := r.constantOperator(e); ok {
+		return false
+	}
+	if name, _ := operatorFunction(e, r.typeOf(e.Lexpr), r.typeOf(e.Rexpr)); name != "" {
+		return r.writesCall(&pg.FuncCall{Funcname: []*pg.Node{str(name)}, Args: slices.DeleteFunc([]*pg.Node{e.Lexpr, e.Rexpr}, func(n *pg.Node) bool { return n == nil })})
+	}
+	switch op := lastName(e.Name); {
+	case !arithmetic(op):
+		return false
+	case e.Lexpr == nil:
+		return r.writes(e.Rexpr)
+	case op == "/" || op == "%":
+		return true
+	case op == "*":
+		left, right := r.scaleOf(e.Lexpr), r.scaleOf(e.Rexpr)
+		return r.writes(e.Lexpr) || r.writes(e.Rexpr) || left >= 0 && right >= 0 && left+right >= frame.NumericScale
+	}
+	return r.writes(e.Lexpr) || r.writes(e.Rexpr)
+}
+
+// writesOneOf reports whether alternatives have scales of their own.
+func (r *rewriter) writesOneOf(l []*pg.Node) bool {
+	scale, first := 0, true
+	for _, n := range l {
+		if n.GetAConst().GetIsnull() {
+			continue
+		}
+		if r.writes(n) {
+			return true
+		}
+		s := r.scaleOf(n)
+		if !first && s != scale {
+			return true
+		}
+		scale, first = s, false
+	}
+	return false
+}
+
+// scaleOf is how many digits after the point all values of a number have; -1: it is not
+// known, or they have several.
+func (r *rewriter) scaleOf(n *pg.Node) int {
+	if r.typeOf(n).IsInt() {
+		return 0
+	}
+	if v, ok := r.constantValue(n); ok && v.Type == datum.Numeric && !v.Null && v.D != nil {
+		return max(int(-v.D.Exponent), 0)
+	}
+	switch x := n.GetNode().(type) {
+	case *pg.Node_ColumnRef:
+		if c, ok := r.scope.find(x.ColumnRef); ok && c.typ == datum.Numeric && c.scan != nil && c.modifier >= 4 {
+			return int(c.modifier-4) & 0x7ff
+		}
+	case *pg.Node_TypeCast:
+		if m := typmod(datum.Numeric, x.TypeCast.TypeName); m >= 4 {
+			return int(m-4) & 0x7ff
+		}
+	case *pg.Node_FuncCall:
+		switch lastName(x.FuncCall.Funcname) {
+		case "sum", "min", "max", "abs", "first_value", "last_value", "any_value":
+			if len(x.FuncCall.Args) == 1 {
+				return r.scaleOf(x.FuncCall.Args[0])
+			}
+		case "round", "trunc":
+			if len(x.FuncCall.Args) == 2 {
+				if s, ok := smallInteger(x.FuncCall.Args[1]); ok && s >= 0 {
+					return int(s)
+				}
+			}
+		}
+	case *pg.Node_AExpr:
+		return r.scaleOfOperator(x.AExpr)
+	}
+	return -1
+}
+
+func (r *rewriter) scaleOfOperator(e *pg.A_Expr) int {
+	if e.Kind != pg.A_Expr_Kind_AEXPR_OP {
+		return -1
+	}
+	right := r.scaleOf(e.Rexpr)
+	if e.Lexpr == nil || right < 0 {
+		return right
+	}
+	left := r.scaleOf(e.Lexpr)
+	switch op := lastName(e.Name); {
+	case left < 0:
+		return -1
+	case op == "+" || op == "-":
+		return max(left, right)
+	case op == "*":
+		return left + right
+	}
+	return -1
+}
+
+// writtenText is the text of a number whose place took a written one.
+func (r *rewriter) writtenText(n *pg.Node) func(*pg.Node) *pg.Node {
+	r.takesText(n)
+	if r.writes(n) || r.typeOf(n).IsInt() || n.GetAConst().GetIsnull() {
+		return func(n *pg.Node) *pg.Node { return cast(n, "VARCHAR") }
+	}
+	return r.textOf(n, false)
+}
+
+// computed is a call of a function of package builtin with numbers that may be written.
+func (r *rewriter) computed(name string, types []datum.Type, result string, args ...*pg.Node) *pg.Node {
+	out := call("nd_call_"+strconv.Itoa(len(args)), append([]*pg.Node{text(builtin.Resolve(name, types).Signature(r.zone()))}, args...)...)
+	if result == "" {
+		return out
+	}
+	return cast(out, result)
+}
+
+var (
+	twoNumerics = []datum.Type{datum.Numeric, datum.Numeric}
+	numerics    = []datum.Type{datum.Numeric | datum.Array}
+)
+
+// textualOperator is an operator of numbers that gives a written numeric, or compares one;
+// nil: it is none.
+func (r *rewriter) textualOperator(n *pg.Node, e *pg.A_Expr) finish {
+	if e.Kind != pg.A_Expr_Kind_AEXPR_OP || e.Rexpr == nil {
+		return nil
+	}
+	op := lastName(e.Name)
+	if compares(op) && e.Lexpr != nil {
+		left, right := r.typeOf(e.Lexpr), r.typeOf(e.Rexpr)
+		exact := func(t datum.Type) bool { return t.IsInt() || t == datum.Numeric }
+		if !exact(left) || !exact(right) || !r.writes(e.Lexpr) && !r.writes(e.Rexpr) {
+			return nil
+		}
+		a, b := r.writtenText(e.Lexpr), r.writtenText(e.Rexpr)
+		return func(n *pg.Node) (*pg.Node, error) {
+			e := n.GetAExpr()
+			e.Lexpr, e.Rexpr = r.computed(builtin.NumericCompare, twoNumerics, "INTEGER", a(e.Lexpr), b(e.Rexpr)), integer(0)
+			return r.operator(n, e)
+		}
+	}
+	if !arithmetic(op) || !r.textual[n] || !r.writes(n) {
+		return nil
+	}
+	if name, _ := operatorFunction(e, r.typeOf(e.Lexpr), r.typeOf(e.Rexpr)); name != "" {
+		return nil
+	}
+	if e.Lexpr == nil {
+		a := r.writtenText(e.Rexpr)
+		return func(n *pg.Node) (*pg.Node, error) {
+			if op == "+" {
+				return a(n.GetAExpr().Rexpr), nil
+			}
+			return r.computed(builtin.NumericOperator("-"), twoNumerics, "", text("0"), a(n.GetAExpr().Rexpr)), nil
+		}
+	}
+	a, b := r.writtenText(e.Lexpr), r.writtenText(e.Rexpr)
+	return func(n *pg.Node) (*pg.Node, error) {
+		e := n.GetAExpr()
+		return r.computed(builtin.NumericOperator(op), twoNumerics, "", a(e.Lexpr), b(e.Rexpr)), nil
+	}
+}
+
+// writtenAlternatives gives the results of CASE and the like as texts; nil: they are not
+// written.
+func (r *rewriter) writtenAlternatives(n *pg.Node) finish {
+	if !r.textual[n] || !r.writes(n) {
+		return nil
+	}
+	switch x := n.Node.(type) {
+	case *pg.Node_CaseExpr:
+		whens, last := make([]func(*pg.Node) *pg.Node, len(x.CaseExpr.Args)), (func(*pg.Node) *pg.Node)(nil)
+		for i, w := range x.CaseExpr.Args {
+			whens[i] = r.writtenText(w.GetCaseWhen().Result)
+		}
+		if x.CaseExpr.Defresult != nil {
+			last = r.writtenText(x.CaseExpr.Defresult)
+		}
+		return func(n *pg.Node) (*pg.Node, error) {
+			c := n.GetCaseExpr()
+			for i, w := range c.Args {
+				w.GetCaseWhen().Result = whens[i](w.GetCaseWhen().Result)
+			}
+			if last != nil {
+				c.Defresult = last(c.Defresult)
+			}
+			return n, nil
+		}
+	case *pg.Node_CoalesceExpr:
+		forms := r.writtenTexts(x.CoalesceExpr.Args)
+		return func(n *pg.Node) (*pg.Node, error) {
+			for i, a := range n.GetCoalesceExpr().Args {
+				n.GetCoalesceExpr().Args[i] = forms[i](a)
+			}
+			return n, nil
+		}
+	case *pg.Node_MinMaxExpr:
+		name, forms := builtin.Greatest, r.writtenTexts(x.MinMaxExpr.Args)
+		if x.MinMaxExpr.Op == pg.MinMaxOp_IS_LEAST {
+			name = builtin.Least
+		}
+		if len(forms) > builtin.MaxArgs {
+			return nil
+		}
+		return func(n *pg.Node) (*pg.Node, error) {
+			args := n.GetMinMaxExpr().Args
+			for i, a := range args {
+				args[i] = forms[i](a)
+			}
+			return r.computed(name, slices.Repeat([]datum.Type{datum.Numeric}, len(args)), "", args...), nil
+		}
+	}
+	return nil
+}
+
+func (r *rewriter) writtenTexts(l []*pg.Node) []func(*pg.Node) *pg.Node {
+	out := make([]func(*pg.Node) *pg.Node, len(l))
+	for i, n := range l {
+		out[i] = r.writtenText(n)
+	}
+	return out
+}
+
+// writtenAggregate computes an aggregate of the texts of all its numbers; nil: it is none
+// such.
+func (r *rewriter) writtenAggregate(n *pg.Node, f *pg.FuncCall, name string) (finish, error) {
+	if len(f.Args) != 1 || f.Over != nil || f.AggDistinct {
+		return nil, nil
+	}
+	t, accepted := r.typeOf(f.Args[0]), r.textual[n] && r.writes(n)
+	deviation := strings.HasPrefix(name, "stddev") || strings.HasPrefix(name, "var")
+	switch {
+	case !t.IsInt() && t != datum.Numeric:
+		return nil, nil
+	case name == "avg" && accepted:
+		return r.average(f), nil
+	case deviation:
+	case (name == "sum" || name == "min" || name == "max") && accepted:
+	default:
+		return nil, nil
+	}
+	form := r.writtenText(f.Args[0])
+	return func(n *pg.Node) (*pg.Node, error) {
+		list := renamed(n, "string_agg", form(n.GetFuncCall().Args[0]), text(","))
+		array := pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("||")}, pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("||")}, text("{"), list, -1), text("}"), -1)
+		out := r.computed(builtin.NumericAggregate(name), numerics, "", array)
+		if !accepted {
+			return r.asDecimal(out), nil
+		}
+		return out, nil
+	}, nil
+}
+
+// average is the quotient of a sum and a number of values.
+func (r *rewriter) average(f *pg.FuncCall) finish {
+	again := &pg.FuncCall{Funcname: []*pg.Node{str("sum")}, Args: f.Args, AggOrder: f.AggOrder, AggFilter: f.AggFilter, Funcformat: f.Funcformat, Location: -1}
+	sum := &pg.Node{Node: &pg.Node_FuncCall{FuncCall: again}}
+	form := r.writtenText(sum)
+	written := r.writes(sum)
+	if written {
+		r.takesText(f.Args[0])
+	}
+	argument := r.writtenText
+	var of func(*pg.Node) *pg.Node
+	if written {
+		of = argument(f.Args[0])
+	}
+	return func(n *pg.Node) (*pg.Node, error) {
+		arg := n.GetFuncCall().Args[0]
+		count := &pg.FuncCall{Funcname: []*pg.Node{str("count")}, Args: []*pg.Node{arg}, AggFilter: f.AggFilter, Funcformat: f.Funcformat, Location: -1}
+		total := renamed(n, "sum", arg)
+		if written {
+			list := renamed(n, "string_agg", of(arg), text(","))
+			array := pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("||")}, pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("||")}, text("{"), list, -1), text("}"), -1)
+			total = r.computed(builtin.NumericAggregate("sum"), numerics, "", array)
+		} else {
+			total = form(total)
+		}
+		number := call("nullif", &pg.Node{Node: &pg.Node_FuncCall{FuncCall: count}}, integer(0))
+		return r.computed(builtin.NumericOperator("/"), twoNumerics, "", total, cast(number, "VARCHAR")), nil
+	}
+}
+
+// asDecimal makes a written numeric a decimal of the engine, which fails if that has not
+// as many digits.
+func (r *rewriter) asDecimal(n *pg.Node) *pg.Node {
+	return r.computed(builtin.NumericDecimal, []datum.Type{datum.Numeric}, numericType(-1).SQL(), n)
+}
+
+// sortsWritten orders by a numeric that is written; nil: it is none.
+func (r *rewriter) sortsWritten(s *pg.SortBy) finish {
+	if len(s.UseOp) > 0 || r.scope.distinct || !r.writes(s.Node) {
+		return nil
+	}
+	form := r.writtenText(s.Node)
+	return func(n *pg.Node) (*pg.Node, error) {
+		n.GetSortBy().Node = r.computed(builtin.NumericOrder, []datum.Type{datum.Numeric}, "", form(n.GetSortBy().Node))
+		return n, nil
+	}
+}
+
+// writesTargets says which columns of a SELECT become written numerics, and has ORDER BY
+// say what it means by their numbers and names.
+func (r *rewriter) writesTargets(s *pg.SelectStmt, cols columns) {
+	if !r.mayWrite || len(s.DistinctClause) > 0 || !cols.known || len(cols.list) != len(s.TargetList) || r.groupsWritten(s) {
+		return
+	}
+	for i, n := range s.TargetList {
+		t := n.GetResTarget()
+		if cols.list[i].scan != nil || !r.writes(t.GetVal()) {
+			continue
+		}
+		r.takesText(t.Val)
+		cols.list[i].text = true
+		for _, by := range s.SortClause {
+			by := by.GetSortBy()
+			ref := by.Node.GetColumnRef()
+			names, _ := fieldNames(&pg.ColumnRef{Fields: ref.GetFields()})
+			position := by.Node.GetAConst().GetIval()
+			if position != nil && int(position.Ival) == i+1 || len(names) == 1 && names[0] == cols.list[i].name {
+				by.Node = clone(t.Val)
+			}
+		}
+	}
+}
+
+// groupsWritten reports whether GROUP BY has a numeric that could be written.
+func (r *rewriter) groupsWritten(s *pg.SelectStmt) bool {
+	for _, n := range s.GroupClause {
+		if r.typeOf(n) == datum.Numeric && r.writes(n) || n.GetAConst() != nil || n.GetGroupingSet() != nil {
+			return true
+		}
+	}
+	return false
+}
