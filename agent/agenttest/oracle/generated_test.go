@@ -175,7 +175,7 @@ func (d *duel) differs(s grammar.Statement, statement string) (kind string, f *f
 			d.connect(i + 1)
 			return lostKind, &finding{kind: lostKind, run: ways[i].name, want: want, got: &Outcome{Message: err.Error()}}
 		}
-		switch kind := want.difference(got, s.Ordered, s.Rough && s.After == "", s.Lazy); kind {
+		switch kind := want.difference(got, s.Ordered && ordered(statement), s.Rough && s.After == "", s.Lazy); kind {
 		case sameKind:
 		case refusedKind:
 			refused = true

@@ -67,10 +67,9 @@ func (r *rewriter) beforeCast(t *pg.TypeCast) (finish, error) {
 		return r.castCall(builtin.CastName(to, mod), t)
 	}
 	asText := r.textOf(t.Arg, false)
-	accepted := from == datum.Numeric && r.textual[t.Arg] && r.writes(t.Arg)
 	return func(n *pg.Node) (*pg.Node, error) {
 		arg := n.GetTypeCast().Arg
-		if accepted && to == datum.Numeric {
+		if to == datum.Numeric && from == to && mod < 0 {
 			return arg, nil
 		}
 		if to.IsString() && !from.IsVector() && !opaque(from) {

@@ -158,7 +158,7 @@ func (r *rewriter) conditions(n *pg.Node) error {
 		}
 	case *pg.Node_CaseExpr:
 		if x.CaseExpr.Arg != nil {
-			return nil
+			return r.comparedCase(x.CaseExpr)
 		}
 		for _, w := range x.CaseExpr.Args {
 			if err := r.condition(w.GetCaseWhen().GetExpr(), "CASE/WHEN"); err != nil {
@@ -167,6 +167,20 @@ func (r *rewriter) conditions(n *pg.Node) error {
 		}
 	case *pg.Node_BooleanTest:
 		return r.condition(x.BooleanTest.Arg, strings.ReplaceAll(x.BooleanTest.Booltesttype.String(), "_", " "))
+	}
+	return nil
+}
+
+// comparedCase refuses CASE x WHEN y of types that have no operator in common.
+func (r *rewriter) comparedCase(c *pg.CaseExpr) error {
+	of := r.typeOf(c.Arg)
+	if _, ok := literal(c.Arg); ok {
+		of = datum.Text
+	}
+	for _, w := range c.Args {
+		if t := r.typeOf(w.GetCaseWhen().GetExpr()); apart(of, t) {
+			return noOperator(c.Location, "=", of, t)
+		}
 	}
 	return nil
 }

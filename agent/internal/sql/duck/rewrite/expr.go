@@ -6,6 +6,7 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/duck/frame"
 )
 
 // before looks at a node while its children are still PostgreSQL's, where types can
@@ -314,6 +315,14 @@ func (r *rewriter) beforeOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error)
 			e := n.GetAExpr()
 			e.Lexpr, e.Rexpr = cast(e.Lexpr, "INTEGER"), cast(e.Rexpr, "INTEGER")
 			return r.operator(n, e)
+		}
+	case op == "*" && wider(left, right) == datum.Numeric && left.IsNumber() && right.IsNumber():
+		scale := r.scaleOf(e.Lexpr)
+		return func(n *pg.Node) (*pg.Node, error) { // of few digits the product had few, too
+			if e := n.GetAExpr(); scale >= 0 && scale < frame.NumericScale {
+				e.Lexpr = cast(e.Lexpr, frame.Type{Kind: frame.Decimal, Width: frame.MaxDecimalWidth, Scale: uint8(scale)}.SQL())
+			}
+			return r.operator(n, n.GetAExpr())
 		}
 	case arithmetic(op) && wider(left, right) == datum.Float8 && (left == datum.Float4 || right == datum.Float4) && left.IsNumber() && right.IsNumber():
 		return func(n *pg.Node) (*pg.Node, error) { // which are floats to the engine

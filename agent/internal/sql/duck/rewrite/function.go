@@ -28,6 +28,9 @@ func (r *rewriter) beforeFunction(f *pg.FuncCall) (finish, error) {
 	if slices.ContainsFunc(f.Args, func(n *pg.Node) bool { return n.GetNamedArgExpr() != nil }) {
 		return nil, unsupported(f.Location, "a named argument")
 	}
+	if err := undecided(f, name); err != nil {
+		return nil, err
+	}
 	if after, err := r.jsonFunction(f); after != nil || err != nil {
 		return after, err
 	}
@@ -82,6 +85,44 @@ func (r *rewriter) beforeFunction(f *pg.FuncCall) (finish, error) {
 	return r.ownFunction(f, name)
 }
 
+// undecided refuses calls of literals that several functions of a name take.
+func undecided(f *pg.FuncCall, name string) error {
+	isText := func(i int) bool {
+		if len(f.Args) <= i {
+			return false
+		}
+		_, ok := literal(f.Args[i])
+		return ok
+	}
+	signature := ""
+	switch name {
+	case "extract":
+		signature = "pg_catalog.extract(unknown, unknown)"
+	case "date_part", "date_trunc":
+		signature = name + "(unknown, unknown)"
+	case "to_hex":
+		if isText(0) {
+			return notUniqueFunction(f, "to_hex(unknown)")
+		}
+		return nil
+	case "array_to_json", "array_to_string", "array_dims", "array_ndims", "cardinality", "array_length", "array_upper", "array_lower":
+		if isText(0) {
+			return errorf("42804", f.Location, "could not determine polymorphic type because input has type unknown")
+		}
+		return nil
+	}
+	if signature != "" && len(f.Args) == 2 && isText(1) {
+		return notUniqueFunction(f, signature)
+	}
+	return nil
+}
+
+func notUniqueFunction(f *pg.FuncCall, signature string) *Error {
+	err := errorf("42725", f.Location, "function %s is not unique", signature)
+	err.Hint = "Could not choose a best candidate function. You might need to add explicit type casts."
+	return err
+}
+
 // sortDistinct has the values of a DISTINCT come in their order, as PostgreSQL finds them.
 func sortDistinct(f *pg.FuncCall, name string) {
 	switch name {
@@ -107,15 +148,17 @@ func (r *rewriter) decidedArgument(f *pg.FuncCall, name string) error {
 			return r.typeLiteral(&f.Args[0], r.typeOf(f.Args[2]))
 		}
 		fallthrough
-	case "to_json", "to_jsonb", "array_agg", "json_agg", "jsonb_agg", "first_value", "last_value", "nth_value", "mode":
+	case "array_agg", "bit_and", "bit_or", "bit_xor":
+		if isText {
+			return notUniqueFunction(f, name+"(unknown)")
+		}
+	case "to_json", "to_jsonb", "json_agg", "jsonb_agg", "first_value", "last_value", "nth_value", "mode":
 		if isText {
 			return errorf("42804", f.Location, "could not determine polymorphic type because input has type unknown")
 		}
 	case "sum", "avg":
 		if isText {
-			err := errorf("42725", f.Location, "function %s(unknown) is not unique", name)
-			err.Hint = "Could not choose a best candidate function. You might need to add explicit type casts."
-			return err
+			return notUniqueFunction(f, name+"(unknown)")
 		}
 	case "string_agg":
 		if t == datum.Bytea {
@@ -144,14 +187,18 @@ func (r *rewriter) ownFunction(f *pg.FuncCall, name string) (finish, error) {
 		}
 	}
 	result := resultCasts[name]
+	undefined := name == "corr" || name == "regr_slope" || name == "regr_intercept" || name == "regr_r2"
 	return func(n *pg.Node) (*pg.Node, error) {
 		if has(doubling, to) {
 			r.nesting--
 		}
 		out := n.GetFuncCall()
 		out.Funcname, out.Funcformat = []*pg.Node{str(to)}, pg.CoercionForm_COERCE_EXPLICIT_CALL
-		if result != "" {
+		switch {
+		case result != "":
 			return cast(n, result), nil
+		case undefined: // of values that are all alike
+			return call("nullif", n, cast(text("nan"), "DOUBLE")), nil
 		}
 		return n, nil
 	}, nil
@@ -414,7 +461,9 @@ func specialExtract(r *rewriter, f *pg.FuncCall) (finish, error) {
 		return nil, unsupported(f.Location, "a field that is not a constant")
 	}
 	field = strings.ToLower(field)
-	name, ofDate := lastName(f.Funcname), r.typeOf(f.Args[1]) == datum.Date
+	name, of := lastName(f.Funcname), r.typeOf(f.Args[1])
+	form := r.textOf(f.Args[1], false)
+	guarded := f.Args[1].GetColumnRef() != nil && of.IsDateTime()
 	return func(n *pg.Node) (*pg.Node, error) {
 		arg := n.GetFuncCall().Args[1]
 		out := call("date_part", text(field), arg)
@@ -424,14 +473,35 @@ func specialExtract(r *rewriter, f *pg.FuncCall) (finish, error) {
 			out, scale = divided(call("date_part", text("microseconds"), arg), "1000000.0"), "6"
 		case field == "milliseconds":
 			out, scale = divided(call("date_part", text("microseconds"), arg), "1000.0"), "3"
-		case field == "epoch" && !ofDate:
+		case field == "epoch" && of != datum.Date:
 			scale = "6"
 		}
+		result := "DECIMAL(18," + scale + ")"
 		if name == "date_part" {
-			return cast(out, "DOUBLE"), nil
+			result = "DOUBLE"
 		}
-		return cast(out, "DECIMAL(18,"+scale+")"), nil
+		out = cast(out, result)
+		if !guarded {
+			return out, nil
+		}
+		return r.ofThisEra(arg, of, out, func(arg *pg.Node) *pg.Node {
+			other := r.computed(name, []datum.Type{datum.Text, of}, "", text(field), form(arg))
+			if name == "extract" {
+				other = r.asDecimal(other)
+			}
+			return cast(other, result)
+		}), nil
 	}, nil
+}
+
+// ofThisEra has the engine compute of years with four digits, of which it knows what
+// PostgreSQL does.
+func (r *rewriter) ofThisEra(arg *pg.Node, t datum.Type, native *pg.Node, other func(arg *pg.Node) *pg.Node) *pg.Node {
+	f, _ := FrameType(t, -1)
+	bounds := pg.MakeListNode([]*pg.Node{cast(text("0001-01-01"), f.SQL()), cast(text("9999-12-31"), f.SQL())})
+	within := pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_BETWEEN, []*pg.Node{str("BETWEEN")}, r.again(arg), bounds, -1)
+	when := &pg.Node{Node: &pg.Node_CaseWhen{CaseWhen: &pg.CaseWhen{Expr: within, Result: native, Location: -1}}}
+	return &pg.Node{Node: &pg.Node_CaseExpr{CaseExpr: &pg.CaseExpr{Args: []*pg.Node{when}, Defresult: other(r.again(arg)), Location: -1}}}
 }
 
 // specialRound: PostgreSQL rounds float8 half to even.

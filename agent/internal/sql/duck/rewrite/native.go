@@ -42,7 +42,7 @@ func (r *rewriter) native(f *pg.FuncCall, c *builtin.Call) bool {
 	case "extract", "date_part":
 		unit, ok := literal(f.Args[0])
 		unit = strings.ToLower(unit)
-		return ok && c.Args[1].IsDateTime() && (slices.Contains(dateFields, unit) || c.Args[1] != datum.Date && slices.Contains(clockFields, unit))
+		return ok && c.Args[1].IsDateTime() && f.Args[1].GetColumnRef() != nil && (slices.Contains(dateFields, unit) || c.Args[1] != datum.Date && slices.Contains(clockFields, unit))
 	case "timezone":
 		zone, ok := literal(f.Args[0])
 		if ok {

@@ -31,13 +31,16 @@ func (r *rewriter) writes(n *pg.Node) bool {
 	if r.typeOf(n) != datum.Numeric {
 		return false
 	}
+	if v, ok := r.constantValue(n); ok {
+		return !v.Null && v.Type == datum.Numeric && int(-v.D.Exponent) >= frame.NumericScale
+	}
 	switch x := n.GetNode().(type) {
 	case *pg.Node_ColumnRef:
 		c, ok := r.scope.find(x.ColumnRef)
 		return ok && c.text
 	case *pg.Node_TypeCast:
-		if _, ok := literal(x.TypeCast.Arg); ok || len(x.TypeCast.TypeName.Typmods) > 0 {
-			return false
+		if m := typmod(datum.Numeric, x.TypeCast.TypeName); len(x.TypeCast.TypeName.Typmods) > 0 {
+			return m >= 4 && int(m-4)&0x7ff >= frame.NumericScale
 		}
 		from := r.typeOf(x.TypeCast.Arg)
 		if from == datum.Numeric {
@@ -60,6 +63,10 @@ func (r *rewriter) writes(n *pg.Node) bool {
 
 func (r *rewriter) writesCall(f *pg.FuncCall) bool {
 	name := lastName(f.Funcname)
+	if name == "avg" && len(f.Args) == 1 && (f.Over != nil || f.AggDistinct) {
+		t := r.typeOf(f.Args[0])
+		return (t.IsInt() || t == datum.Numeric) && !r.writes(f.Args[0])
+	}
 	if len(f.Args) == 1 && f.Over == nil && !f.AggDistinct {
 		switch name {
 		case "sum", "min", "max":
@@ -98,6 +105,18 @@ func (r *rewriter) writesOperator(e *pg.A_Expr) bool {
 		return r.writes(e.Lexpr) || r.writes(e.Rexpr) || left >= 0 && right >= 0 && left+right >= frame.NumericScale
 	}
 	return r.writes(e.Lexpr) || r.writes(e.Rexpr)
+}
+
+// manyDigits is the text of a constant in whose place one will do and that has more digits
+// than mean a scale to the engine; castText says that n is a cast to a numeric of so many.
+func (r *rewriter) manyDigits(n *pg.Node) (constant *pg.Node, castText bool) {
+	if !r.textual[n] || !r.writes(n) {
+		return nil, false
+	}
+	if v, ok := r.constantValue(n); ok {
+		return sqlText(v.Text()), false
+	}
+	return nil, n.GetTypeCast() != nil && len(n.GetTypeCast().TypeName.Typmods) > 0
 }
 
 // writesOneOf reports whether alternatives have scales of their own.
@@ -244,6 +263,9 @@ func (r *rewriter) textualOperator(n *pg.Node, e *pg.A_Expr) finish {
 // writtenAlternatives gives the results of CASE and the like as texts; nil: they are not
 // written.
 func (r *rewriter) writtenAlternatives(n *pg.Node) finish {
+	if m := n.GetMinMaxExpr(); m != nil && r.typeOf(n) == datum.JSONB && len(m.Args) <= builtin.MaxArgs {
+		return r.extreme(datum.JSONB, "JSON", r.textsOf(m.Args, false))
+	}
 	if !r.textual[n] || !r.writes(n) {
 		return nil
 	}
@@ -275,22 +297,25 @@ func (r *rewriter) writtenAlternatives(n *pg.Node) finish {
 			return n, nil
 		}
 	case *pg.Node_MinMaxExpr:
-		name, forms := builtin.Greatest, r.writtenTexts(x.MinMaxExpr.Args)
-		if x.MinMaxExpr.Op == pg.MinMaxOp_IS_LEAST {
-			name = builtin.Least
-		}
-		if len(forms) > builtin.MaxArgs {
-			return nil
-		}
-		return func(n *pg.Node) (*pg.Node, error) {
-			args := n.GetMinMaxExpr().Args
-			for i, a := range args {
-				args[i] = forms[i](a)
-			}
-			return r.computed(name, slices.Repeat([]datum.Type{datum.Numeric}, len(args)), "", args...), nil
+		if len(x.MinMaxExpr.Args) <= builtin.MaxArgs {
+			return r.extreme(datum.Numeric, "", r.writtenTexts(x.MinMaxExpr.Args))
 		}
 	}
 	return nil
+}
+
+// extreme is GREATEST or LEAST of texts of values of a type.
+func (r *rewriter) extreme(t datum.Type, result string, forms []func(*pg.Node) *pg.Node) finish {
+	return func(n *pg.Node) (*pg.Node, error) {
+		name, args := builtin.Greatest, n.GetMinMaxExpr().Args
+		if n.GetMinMaxExpr().Op == pg.MinMaxOp_IS_LEAST {
+			name = builtin.Least
+		}
+		for i, a := range args {
+			args[i] = forms[i](a)
+		}
+		return r.computed(name, slices.Repeat([]datum.Type{t}, len(args)), result, args...), nil
+	}
 }
 
 func (r *rewriter) writtenTexts(l []*pg.Node) []func(*pg.Node) *pg.Node {
@@ -304,7 +329,7 @@ func (r *rewriter) writtenTexts(l []*pg.Node) []func(*pg.Node) *pg.Node {
 // writtenAggregate computes an aggregate of the texts of all its numbers; nil: it is none
 // such.
 func (r *rewriter) writtenAggregate(n *pg.Node, f *pg.FuncCall, name string) (finish, error) {
-	if len(f.Args) != 1 || f.Over != nil || f.AggDistinct {
+	if len(f.Args) != 1 || (f.Over != nil || f.AggDistinct) && (name != "avg" || r.writes(f.Args[0])) {
 		return nil, nil
 	}
 	t, accepted := r.typeOf(f.Args[0]), r.textual[n] && r.writes(n)
@@ -347,7 +372,7 @@ func (r *rewriter) average(f *pg.FuncCall) finish {
 	}
 	return func(n *pg.Node) (*pg.Node, error) {
 		arg := n.GetFuncCall().Args[0]
-		count := &pg.FuncCall{Funcname: []*pg.Node{str("count")}, Args: []*pg.Node{arg}, AggFilter: f.AggFilter, Funcformat: f.Funcformat, Location: -1}
+		count := &pg.FuncCall{Funcname: []*pg.Node{str("count")}, Args: []*pg.Node{arg}, AggFilter: f.AggFilter, AggDistinct: f.AggDistinct, Over: f.Over, Funcformat: f.Funcformat, Location: -1}
 		total := renamed(n, "sum", arg)
 		if written {
 			list := renamed(n, "string_agg", of(arg), text(","))

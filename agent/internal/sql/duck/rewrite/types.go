@@ -277,6 +277,9 @@ func constantOf(d datum.Datum) (*pg.Node, error) {
 		return cast(text(d.Unpadded()), "VARCHAR"), nil
 	default:
 	}
+	if d.Type == datum.Float4 { // FLOAT would be PostgreSQL's float8
+		return cast(text(d.Text()), "FLOAT4"), nil
+	}
 	s, ok := builtin.EngineTime(d)
 	if !ok {
 		return nil, unsupported(0, "the time %s in this statement", s)

@@ -78,12 +78,20 @@ func (r *rewriter) node(n *pg.Node) (*pg.Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	constant, castText := r.manyDigits(n)
+	if constant != nil {
+		return constant, nil
+	}
 	if err := r.below(n.ProtoReflect()); err != nil {
 		return nil, err
 	}
 	decimal := n.GetColumnRef() != nil && !r.textual[n] && r.writes(n)
 	if after != nil {
-		return after(n)
+		out, err := after(n)
+		if castText && err == nil {
+			out = cast(out, "VARCHAR")
+		}
+		return out, err
 	}
 	out, err := r.rule(n)
 	if decimal && err == nil {
