@@ -31,14 +31,23 @@ type TableTrigger struct {
 	// When is the SQL text of a condition in which columns stand as old.c and new.c; "":
 	// it always fires.
 	When string `json:"when,omitempty"`
-	// Body is the text of what is done.
-	Body     string `json:"body"`
+	// Body is the text of what is done, or Function does it, with Args; Revision counts
+	// what the function was changed to, so that a change of it is one of the table.
+	Body     string   `json:"body,omitempty"`
+	Function ObjectID `json:"function,omitempty"`
+	Args     []string `json:"args,omitempty"`
+	Revision uint64   `json:"revision,omitempty"`
 	Disabled bool   `json:"disabled,omitempty"`
 	Comment  string `json:"comment,omitempty"`
 }
 
 // On reports whether the trigger is for an event.
 func (t *TableTrigger) On(event string) bool { return slices.Contains(t.Events, event) }
+
+// complete reports whether it has all that a trigger has.
+func (t *TableTrigger) complete() bool {
+	return t.ID != 0 && t.Name != "" && len(t.Events) > 0 && (t.Body == "") == (t.Function != 0)
+}
 
 // Trigger returns the trigger called name.
 func (c *Collection) Trigger(name string) (*TableTrigger, bool) {
@@ -55,8 +64,8 @@ func (c *Collection) validateTriggers(columns map[ColumnID]bool) error {
 	for i := range c.Triggers {
 		t := &c.Triggers[i]
 		switch {
-		case t.ID == 0 || t.Name == "" || t.Body == "" || len(t.Events) == 0:
-			return fmt.Errorf("the trigger %q has no id, no name, no event or no body", t.Name)
+		case !t.complete():
+			return fmt.Errorf("the trigger %q has no id, no name, no event or nothing that it does", t.Name)
 		case t.Timing != BeforeRows && t.Timing != AfterRows:
 			return fmt.Errorf("the trigger %q fires at the unknown time %q", t.Name, t.Timing)
 		case names[t.Name]:

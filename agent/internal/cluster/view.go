@@ -85,8 +85,8 @@ func (v *View) validateTriggers() error {
 	for i := range v.Triggers {
 		t := &v.Triggers[i]
 		switch {
-		case t.ID == 0 || t.Name == "" || t.Body == "" || len(t.Events) == 0 || len(t.Columns) > 0:
-			return fmt.Errorf("the trigger %q has no id, no name, no event or no body, or has columns", t.Name)
+		case !t.complete() || len(t.Columns) > 0:
+			return fmt.Errorf("the trigger %q has no id, no name, no event or nothing that it does, or has columns", t.Name)
 		case t.Row != (t.Timing == InsteadOfRows) || !t.Row && t.Timing != BeforeRows && t.Timing != AfterRows:
 			return fmt.Errorf("the trigger %q of a view fires at the unknown time %q", t.Name, t.Timing)
 		case names[t.Name]:

@@ -34,19 +34,6 @@ func bodyOf(name, text string) (*body, error) {
 	return &body{name: name, text: text, statements: parsed.Statements, plans: map[int]*bound{}}, nil
 }
 
-// shape is what fields a row has.
-type shape struct {
-	names []string
-	types []datum.Type
-}
-
-func (s *shape) field(name string) int {
-	if s == nil {
-		return -1
-	}
-	return slices.Index(s.names, name)
-}
-
 // variable is one of a frame: a value, or a row if it is a record.
 type variable struct {
 	name              string
@@ -82,6 +69,7 @@ type frame struct {
 	routine *queryplan.Routine
 	outs    []*variable
 	result  []datum.Datum
+	fired   *firedFrame // it is the call of a trigger
 	line    int
 	step    string
 }
@@ -132,7 +120,22 @@ func (f *frame) lookup(row, name string) (*variable, int) {
 			return v, v.shape.field(name)
 		}
 	}
+	if f.fired != nil && row == "" {
+		if v := f.fired.variable(name); v != nil {
+			return f.outermost(v), -1
+		}
+	}
 	return nil, -1
+}
+
+// outermost declares a variable outside of all blocks.
+func (f *frame) outermost(v *variable) *variable {
+	l := f.names
+	for l.outer != nil {
+		l = l.outer
+	}
+	l.vars[v.name] = v
+	return v
 }
 
 // bodyFields numbers the variables in a statement.
@@ -156,7 +159,7 @@ func (b *bodyFields) Field(row, column string, position int) (int, error) {
 	case row == "" && b.columns.names[column]:
 		return 0, &Error{Code: "42702", Message: fmt.Sprintf("column reference %q is ambiguous", column), Detail: "It could refer to either a PL/pgSQL variable or a table column.", Position: position}
 	case v.record && v.shape == nil:
-		return 0, &Error{Code: "55000", Message: fmt.Sprintf("record %q is not assigned yet", v.name), Detail: "The tuple structure of a not-yet-assigned record is indeterminate."}
+		return 0, unassigned(v)
 	case v.record && i < 0:
 		return 0, &Error{Code: "42703", Message: fmt.Sprintf("record %q has no field %q", v.name, column), Position: position}
 	case v.record:
@@ -179,6 +182,30 @@ func (b *bodyFields) Row(row string) []int {
 		out = append(out, b.number(boundField{row: row, variable: name, column: i, typ: v.shape.types[i], shape: v.shape}))
 	}
 	return out
+}
+
+// Whole satisfies syntax.Fields.
+func (b *bodyFields) Whole(row, as string) int {
+	if b.columns.relations[row] {
+		return 0
+	}
+	v, _ := b.frame.lookup("", row)
+	if v == nil || !v.record || v.shape == nil {
+		return 0
+	}
+	field := boundField{row: row, variable: row, column: asText, typ: datum.Text, shape: v.shape}
+	switch as {
+	case "json":
+		field.column, field.typ = asJSON, datum.JSON
+	case "jsonb":
+		field.column, field.typ = asJSONB, datum.JSONB
+	}
+	return b.number(field)
+}
+
+// FromZero satisfies syntax.Fields.
+func (b *bodyFields) FromZero(name string) bool {
+	return name == "tg_argv" && b.frame.fired != nil && !b.columns.names[name]
 }
 
 // BesideTarget satisfies syntax.Fields.
@@ -205,6 +232,15 @@ func (f *frame) bind(ctx context.Context, text string, position int) (*bound, er
 	if b := f.body.plans[position]; b != nil && f.fits(b) {
 		return b, nil
 	}
+	b, err := f.bound(ctx, text)
+	if err == nil {
+		f.body.plans[position] = b
+	}
+	return b, err
+}
+
+// bound plans a statement.
+func (f *frame) bound(ctx context.Context, text string) (*bound, error) {
 	stmt, err := syntax.Parse(text)
 	if err != nil {
 		return nil, err
@@ -217,11 +253,7 @@ func (f *frame) bind(ctx context.Context, text string, position int) (*bound, er
 	if err := q.AsParameters(&bodyFields{frame: f, to: b, columns: f.session.columnsIn(f.session.scope(), q)}); err != nil {
 		return nil, err
 	}
-	if err := b.prepare(ctx, f.session); err != nil {
-		return nil, err
-	}
-	f.body.plans[position] = b
-	return b, nil
+	return b, b.prepare(ctx, f.session)
 }
 
 // fits reports whether a statement was planned for variables as they are.
@@ -232,6 +264,10 @@ func (f *frame) fits(b *bound) bool {
 			continue
 		}
 		v, n := f.lookup(field.row, field.variable)
+		if field.column <= asText {
+			v, n = f.lookup("", field.row)
+			n = field.column
+		}
 		if v == nil || n != field.column || v.record && v.shape != field.shape || !v.record && v.typ != field.typ {
 			return false
 		}
@@ -240,18 +276,22 @@ func (f *frame) fits(b *bound) bool {
 }
 
 // value is that of a field of a statement.
-func (f *frame) value(field *boundField) datum.Datum {
+func (f *frame) value(field *boundField) (datum.Datum, error) {
 	if field.row == "$" {
-		return f.args[field.column].value
+		return f.args[field.column].value, nil
+	}
+	if field.column <= asText {
+		v, _ := f.lookup("", field.row)
+		return f.whole(v, field.column)
 	}
 	v, i := f.lookup(field.row, field.variable)
 	switch {
 	case v == nil || v.record && (v.row == nil || i < 0):
-		return datum.MakeNull(field.typ)
+		return datum.MakeNull(field.typ), nil
 	case v.record:
-		return v.row[i]
+		return v.row[i], nil
 	}
-	return v.value
+	return v.value, nil
 }
 
 // evaluate computes an expression.
@@ -264,7 +304,7 @@ func (f *frame) evaluate(ctx context.Context, e *syntax.Expr) (datum.Datum, erro
 		return datum.Datum{}, &Error{Code: "42601", Message: fmt.Sprintf("query %q returned %d columns", e.SQL, len(b.prepared.Columns))}
 	}
 	var rows held
-	if _, err := b.runWith(ctx, f.session, f.at, f.value, &rows); err != nil {
+	if _, err := b.run(ctx, f.session, f.at, f.value, &rows); err != nil {
 		return datum.Datum{}, err
 	}
 	switch len(rows.rows) {
@@ -327,7 +367,7 @@ func (f *frame) target(t *syntax.BodyTarget) (*variable, int, error) {
 	case v.constant:
 		return nil, 0, &Error{Code: "22005", Message: fmt.Sprintf("variable %q is declared CONSTANT", v.name)}
 	case v.record && t.Row != "" && v.shape == nil:
-		return nil, 0, &Error{Code: "55000", Message: fmt.Sprintf("record %q is not assigned yet", v.name), Detail: "The tuple structure of a not-yet-assigned record is indeterminate."}
+		return nil, 0, unassigned(v)
 	case v.record && t.Row != "" && i < 0:
 		return nil, 0, &Error{Code: "42703", Message: fmt.Sprintf("record %q has no field %q", v.name, t.Name)}
 	}
@@ -350,7 +390,7 @@ func (f *frame) assign(ctx context.Context, t *syntax.BodyTarget, value datum.Da
 		}
 		return syntax.Unsupported("assigning a value to a whole row", "Use SELECT ... INTO.")
 	}
-	out, err := f.convert(ctx, value, v.shape.types[i], -1)
+	out, err := f.convert(ctx, value, v.shape.types[i], v.shape.modifier(i))
 	if err != nil {
 		return err
 	}
@@ -394,33 +434,6 @@ func (f *frame) take(ctx context.Context, targets []syntax.BodyTarget, columns [
 	return nil
 }
 
-// takeRow has a record be a row of a result.
-func (f *frame) takeRow(ctx context.Context, v *variable, columns []queryplan.Column, row []datum.Datum) error {
-	if !v.fixed {
-		next := &shape{}
-		for _, c := range columns {
-			next.names, next.types = append(next.names, c.Name), append(next.types, c.Type)
-		}
-		if v.shape == nil || !slices.Equal(v.shape.names, next.names) || !slices.Equal(v.shape.types, next.types) {
-			v.shape = next
-		}
-	}
-	if v.row = nil; row == nil {
-		return nil
-	}
-	out := make([]datum.Datum, len(v.shape.types))
-	for i, t := range v.shape.types {
-		if out[i] = datum.MakeNull(t); i < len(row) {
-			var err error
-			if out[i], err = f.convert(ctx, row[i], t, -1); err != nil {
-				return err
-			}
-		}
-	}
-	v.row = out
-	return nil
-}
-
 // declared makes a variable of a declaration.
 func (f *frame) declared(ctx context.Context, d *syntax.BodyVariable) error {
 	if d.Alias != "" {
@@ -444,17 +457,17 @@ func (f *frame) declared(ctx context.Context, d *syntax.BodyVariable) error {
 	if err := f.typed(v, d.Type); err != nil {
 		return err
 	}
-	if d.Default != nil {
-		value, err := f.evaluate(ctx, d.Default)
-		if err != nil {
+	if d.Default != nil && v.record {
+		if err := f.setRow(ctx, v, d.Default); err != nil {
 			return err
 		}
-		if !v.record {
-			if err := f.set(ctx, v, value); err != nil {
-				return err
-			}
-		} else if !value.Null {
-			return syntax.Unsupported("a default of a row", "Use SELECT ... INTO.")
+	} else if d.Default != nil {
+		value, err := f.evaluate(ctx, d.Default)
+		if err == nil {
+			err = f.set(ctx, v, value)
+		}
+		if err != nil {
+			return err
 		}
 	} else if d.NotNull {
 		return &Error{Code: "22004", Message: fmt.Sprintf("variable %q must have a default value, since it's declared NOT NULL", d.Name)}
@@ -508,19 +521,9 @@ func (f *frame) rowTyped(v *variable, scope catalog.Scope, relation string) erro
 	if err != nil {
 		return err
 	}
-	v.record, v.fixed, v.shape = true, true, rowShape(t)
+	v.record, v.fixed = true, true
+	v.shape, _ = rowShape(t)
 	return nil
-}
-
-// rowShape is that of the rows of a table.
-func rowShape(t *catalog.Table) *shape {
-	out := &shape{}
-	for _, c := range t.Columns {
-		if !c.Hidden {
-			out.names, out.types = append(out.names, c.Name), append(out.types, c.Type)
-		}
-	}
-	return out
 }
 
 // likeTyped gives a variable the type of a column, or of another variable.

@@ -121,7 +121,13 @@ func (f *frame) message(ctx context.Context, st *syntax.BodyRaise) (string, erro
 			text = text[i+2:]
 			continue
 		}
-		v, err := f.evaluate(ctx, &args[0])
+		var v datum.Datum
+		var err error
+		if row := f.recordIn(&args[0]); row != nil {
+			v, err = f.whole(row, asText)
+		} else {
+			v, err = f.evaluate(ctx, &args[0])
+		}
 		if err != nil {
 			return "", err
 		}

@@ -3,7 +3,6 @@ package sql
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
@@ -17,6 +16,8 @@ func (f *frame) returns(ctx context.Context, st *syntax.BodyReturn) (flow, error
 		return flow{}, f.next(ctx, st.Expr)
 	case st.Query != nil || st.Execute != nil:
 		return flow{}, f.returnQuery(ctx, st)
+	case f.fired != nil:
+		return f.returnsRow(ctx, st)
 	case f.routine == nil:
 		if st.Expr != nil || st.Value != "" {
 			return flow{}, &Error{Code: "42804", Message: "RETURN cannot have a parameter in function returning void"}
@@ -52,7 +53,7 @@ func (f *frame) returns(ctx context.Context, st *syntax.BodyReturn) (flow, error
 
 // rowOf is the result that an expression gives.
 func (f *frame) rowOf(ctx context.Context, e *syntax.Expr) ([]datum.Datum, error) {
-	if v, _ := f.lookup("", strings.ToLower(strings.TrimSpace(e.SQL))); v != nil && v.record {
+	if v := f.recordIn(e); v != nil {
 		if v.row == nil {
 			return f.nothing(), nil
 		}
@@ -133,7 +134,7 @@ func (f *frame) returnQuery(ctx context.Context, st *syntax.BodyReturn) error {
 		var b *bound
 		if b, err = f.bind(ctx, st.Query.SQL, st.Query.Position); err == nil {
 			columns = b.prepared.plan.Columns
-			_, err = b.runWith(ctx, f.session, f.at, f.value, &rows)
+			_, err = b.run(ctx, f.session, f.at, f.value, &rows)
 		}
 		if err != nil {
 			err = f.inStatement(err, st.Query.SQL)

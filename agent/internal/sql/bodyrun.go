@@ -130,11 +130,7 @@ func (f *frame) plain(ctx context.Context, st syntax.BodyStatement) (position in
 	case *syntax.BodyExecute:
 		return st.Position, "EXECUTE", f.execute(ctx, st)
 	case *syntax.BodyAssign:
-		v, err := f.evaluate(ctx, &st.Value)
-		if err == nil {
-			err = f.assign(ctx, &st.Target, v)
-		}
-		return st.Position, "assignment", err
+		return st.Position, "assignment", f.assignment(ctx, st)
 	case *syntax.BodyRaise:
 		return st.Position, "RAISE", f.raise(ctx, st)
 	case *syntax.BodyDiagnostics:
@@ -143,6 +139,20 @@ func (f *frame) plain(ctx context.Context, st syntax.BodyStatement) (position in
 		return 0, "", nil
 	}
 	return 0, "", fmt.Errorf("a body with a statement of type %T", st)
+}
+
+// assignment carries an assignment out.
+func (f *frame) assignment(ctx context.Context, st *syntax.BodyAssign) error {
+	if to, i, err := f.target(&st.Target); err != nil {
+		return err
+	} else if to.record && i < 0 {
+		return f.setRow(ctx, to, &st.Value)
+	}
+	v, err := f.evaluate(ctx, &st.Value)
+	if err == nil {
+		err = f.assign(ctx, &st.Target, v)
+	}
+	return err
 }
 
 // block carries a block out. One with handlers begins at a savepoint.
@@ -372,7 +382,7 @@ func (f *frame) loopRows(ctx context.Context, st *syntax.BodyLoop) ([][]datum.Da
 	}
 	b, err := f.bind(ctx, st.Query.SQL, st.Query.Position)
 	if err == nil {
-		_, err = b.runWith(ctx, f.session, f.at, f.value, &rows)
+		_, err = b.run(ctx, f.session, f.at, f.value, &rows)
 	}
 	if err != nil {
 		return nil, nil, "FOR over SELECT rows", f.inStatement(err, st.Query.SQL)
@@ -396,17 +406,18 @@ func (f *frame) query(ctx context.Context, st *syntax.BodyQuery) error {
 	if err != nil {
 		return f.inStatement(err, st.SQL)
 	}
-	if b.prepared.Columns != nil && st.Into == nil && !st.Perform && st.Query.Select != nil {
+	perform := st.Perform || f.fired != nil && f.fired.trigger.function == nil // SELECT in a body of a trigger's own
+	if b.prepared.Columns != nil && st.Into == nil && !perform && st.Query.Select != nil {
 		return &Error{Code: "42601", Message: "query has no destination for result data", Hint: "If you want to discard the results of a SELECT, use PERFORM instead."}
 	}
-	if b.prepared.Columns != nil && st.Into == nil && !st.Perform {
+	if b.prepared.Columns != nil && st.Into == nil && !perform {
 		return &Error{Code: "42601", Message: "query has no destination for result data"}
 	}
 	sink, rows := RowSink(nobody{}), &held{}
 	if st.Into != nil {
 		sink = rows
 	}
-	tag, err := b.runWith(ctx, f.session, f.at, f.value, sink)
+	tag, err := b.run(ctx, f.session, f.at, f.value, sink)
 	if err != nil {
 		return f.inStatement(err, st.SQL)
 	}

@@ -15,9 +15,6 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/txn"
 )
 
-// maxTriggerDepth bounds triggers that fire each other.
-const maxTriggerDepth = 16
-
 // firing is what one statement fires.
 type firing struct {
 	session *Session
@@ -239,7 +236,7 @@ func (f *firing) run(ctx context.Context, plan *queryplan.Plan, run *exec.Run, o
 // finish fires what waits for the end of the statement.
 func (f *firing) finish(ctx context.Context) error {
 	for _, r := range f.queue {
-		if _, err := r.trigger.fire(ctx, &firedFrame{session: f.session, at: f.at, trigger: r.trigger, event: r.event, was: r.was, next: r.next}); err != nil {
+		if _, err := r.trigger.fire(ctx, &occasion{session: f.session, at: f.at, event: r.event, was: r.was, next: r.next}); err != nil {
 			return err
 		}
 	}
@@ -261,13 +258,13 @@ func (f *firing) statement(ctx context.Context, timing string) error {
 			if err != nil {
 				return err
 			}
-			frame := &firedFrame{session: f.session, at: f.at, trigger: c, event: event}
-			if ok, err := c.wants(ctx, frame); err != nil {
+			fired := &occasion{session: f.session, at: f.at, event: event}
+			if ok, err := c.wants(ctx, fired); err != nil {
 				return err
 			} else if !ok {
 				continue
 			}
-			if _, err := c.fire(ctx, frame); err != nil {
+			if _, err := c.fire(ctx, fired); err != nil {
 				return err
 			}
 		}
@@ -305,8 +302,8 @@ func (f *firing) forRows(ctx context.Context, run *exec.Run) (*exec.Triggers, er
 			if !f.on(c.desc, event) {
 				continue
 			}
-			frame := &firedFrame{session: f.session, at: f.at, trigger: c, event: event, was: was, next: next}
-			if ok, err := c.wants(ctx, frame); err != nil {
+			fired := &occasion{session: f.session, at: f.at, event: event, was: was, next: next}
+			if ok, err := c.wants(ctx, fired); err != nil {
 				return err
 			} else if !ok {
 				continue
@@ -334,23 +331,18 @@ func (f *firing) beforeRow(ctx context.Context, list []*compiledTrigger, event s
 		if !f.on(c.desc, event) {
 			continue
 		}
-		frame := &firedFrame{session: f.session, at: f.at, trigger: c, event: event, was: was, next: next}
-		if ok, err := c.wants(ctx, frame); err != nil {
+		fired := &occasion{session: f.session, at: f.at, event: event, was: was, next: next}
+		if ok, err := c.wants(ctx, fired); err != nil {
 			return nil, false, err
 		} else if !ok {
 			continue
 		}
-		value, err := c.fire(ctx, frame)
-		if err != nil {
+		row, err := c.fire(ctx, fired)
+		switch {
+		case err != nil || row == nil:
 			return nil, false, err
-		}
-		switch gone := event == cluster.OnDelete; {
-		case value == "NULL", value == "NEW" && gone, value == "OLD" && was == nil: // the row is null
-			return nil, false, nil
-		case value == "OLD" && !gone:
-			next = was
-		case !gone:
-			next = frame.next
+		case event != cluster.OnDelete:
+			next = row
 		}
 	}
 	return next, true, nil

@@ -13,4 +13,6 @@ func (Planted) endAfter() bool { return false }
 
 func (Planted) missTrigger() bool { return false }
 
+func (Planted) missBody() bool { return false }
+
 func (Planted) exec() (p exec.Planted) { return p }

@@ -13,6 +13,8 @@ type Planted struct {
 	// MissTrigger has a change of triggers be answered before ranges refuse those who have
 	// not heard of it.
 	MissTrigger bool
+	// MissBody has a change of the function of a trigger be no change of the trigger's table.
+	MissBody bool
 	// Exec are those of the fast path.
 	Exec exec.Planted
 }
@@ -22,5 +24,7 @@ func (p Planted) guessBlock() bool { return p.GuessBlock }
 func (p Planted) endAfter() bool { return p.EndAfter }
 
 func (p Planted) missTrigger() bool { return p.MissTrigger }
+
+func (p Planted) missBody() bool { return p.MissBody }
 
 func (p Planted) exec() exec.Planted { return p.Exec }

@@ -14,7 +14,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
-// maxCallDepth bounds functions that call each other.
+// maxCallDepth bounds functions that call, and triggers that fire, each other.
 const maxCallDepth = 128
 
 // sqlFunction is a function in SQL whose statements are planned.
@@ -57,6 +57,12 @@ func (a *arguments) Row(string) []int { return nil }
 
 // Param satisfies syntax.Fields: parameters are the arguments already.
 func (a *arguments) Param(int) int { return 0 }
+
+// Whole satisfies syntax.Fields.
+func (a *arguments) Whole(string, string) int { return 0 }
+
+// FromZero satisfies syntax.Fields.
+func (a *arguments) FromZero(string) bool { return false }
 
 // BesideTarget satisfies syntax.Fields.
 func (a *arguments) BesideTarget() {
@@ -229,24 +235,32 @@ func (s *Session) callRows(ctx context.Context, at time.Time, r *queryplan.Routi
 			return emit(row)
 		}
 	}
-	if s.depth >= maxCallDepth {
-		return &Error{Code: "54001", Message: "stack depth limit exceeded", Hint: fmt.Sprintf("Functions may call each other up to %d deep.", maxCallDepth)}
+	leave, err := s.deeper(r.Object)
+	if err != nil {
+		return err
 	}
-	s.depth++
-	defer func() { s.depth-- }()
-	if f.Definer && s.user != r.Object.Owner {
-		was := s.user
-		s.user = r.Object.Owner
-		defer func() { s.user = was }()
-	}
-	if !r.Volatile() { // it reads what the statement reads that calls it
-		s.steady++
-		defer func() { s.steady-- }()
-	}
+	defer leave()
 	if f.Language != "sql" {
 		return s.callBody(ctx, at, r, args, emit)
 	}
 	return s.callSQL(ctx, at, r, args, emit)
+}
+
+// deeper begins what a function does, or a trigger that has none, by the rights and the time
+// that it has.
+func (s *Session) deeper(o *cluster.Object) (leave func(), err error) {
+	if s.depth >= maxCallDepth {
+		return nil, &Error{Code: "54001", Message: "stack depth limit exceeded", Hint: fmt.Sprintf("Functions and triggers may call each other up to %d deep.", maxCallDepth)}
+	}
+	s.depth++
+	user, steady := s.user, s.steady
+	if o != nil && o.Function.Definer {
+		s.user = o.Owner
+	}
+	if o != nil && o.Function.Volatility != "volatile" { // it reads what the statement reads that calls it
+		s.steady++
+	}
+	return func() { s.depth, s.user, s.steady = s.depth-1, user, steady }, nil
 }
 
 // callSQL carries a function in SQL out.
@@ -264,7 +278,7 @@ func (s *Session) callSQL(ctx context.Context, at time.Time, r *queryplan.Routin
 		}
 		s.functions[o.ID] = c
 	}
-	values := func(field *boundField) datum.Datum { return args[field.column] }
+	values := func(field *boundField) (datum.Datum, error) { return args[field.column], nil }
 	for i, b := range c.statements {
 		sink := RowSink(nobody{})
 		var out *resultSink
@@ -272,7 +286,7 @@ func (s *Session) callSQL(ctx context.Context, at time.Time, r *queryplan.Routin
 			out = &resultSink{session: s, ctx: ctx, at: at, routine: r, emit: emit, all: o.Function.SetOf}
 			sink = out
 		}
-		_, err := b.runWith(ctx, s, at, values, sink)
+		_, err := b.run(ctx, s, at, values, sink)
 		if out != nil && out.full {
 			err = nil
 		}

@@ -118,6 +118,9 @@ func (s *Session) catalogInput(ctx context.Context, t *pgcatalog.Table) *pgcatal
 	for _, v := range scope.Views() {
 		in.Views = append(in.Views, pgcatalog.View{View: v, Definition: scope.Text(v), Updatable: queryplan.ThroughView(v.Query)})
 	}
+	for _, o := range scope.AllFunctions() {
+		in.Functions = append(in.Functions, pgcatalog.Function{Object: o, Name: scope.FunctionName(o)})
+	}
 	for _, k := range s.server.settings.All() {
 		value, _ := s.setting(strings.ToLower(k.Name))
 		reset, source := s.settings.Origin(k)

@@ -16,13 +16,20 @@ func (s *Session) createTrigger(ctx context.Context, node *syntax.CreateTrigger)
 	const tag = "CREATE TRIGGER"
 	return tag, s.changeObjects(ctx, tag, func(in catalog.Scope) (*catalog.Draft, error) {
 		return s.server.catalog.CreateTrigger(ctx, in, node, func(table *catalog.Table, t *cluster.TableTrigger) error {
-			_, err := s.compileTrigger(ctx, table, t)
-			if wrong, ok := err.(*bodyError); ok { //nolint:errorlint // it is what was returned
-				return wrong.in(node.Body.Position)
-			}
-			return err
+			return s.soundTrigger(ctx, table, t, node)
 		})
 	})
+}
+
+// soundTrigger looks at a trigger before it is made. What a function does is looked at when
+// it is called.
+func (s *Session) soundTrigger(ctx context.Context, table *catalog.Table, t *cluster.TableTrigger, node *syntax.CreateTrigger) error {
+	c, err := s.compileTrigger(ctx, table, t)
+	if err != nil || c.function != nil {
+		return err
+	}
+	look := &bodyChecker{c.frame(&occasion{session: s, at: s.server.cfg.Now()}), ctx}
+	return inStatementText(look.statements(c.body.statements), node.Body.Position)
 }
 
 // dropTrigger runs DROP TRIGGER.
@@ -36,7 +43,7 @@ func (s *Session) dropTrigger(ctx context.Context, node *syntax.DropTrigger) (st
 // of triggers: once the statement is answered, nobody writes as if it had not been.
 func (s *Session) raiseTriggers(ctx context.Context, changed []catalog.Retriggered) error {
 	for _, c := range changed {
-		if s.server.cfg.Planted.missTrigger() {
+		if s.server.cfg.Planted.missTrigger() || s.server.cfg.Planted.missBody() && c.Body {
 			break
 		}
 		version := c.Version

@@ -13,3 +13,13 @@ func TestPlantedMissedTrigger(t *testing.T) {
 	}
 	t.Log(err)
 }
+
+// TestPlantedMissedBody proves that it is found if a change of a trigger's function is answered
+// while others may write by the old one.
+func TestPlantedMissedBody(t *testing.T) {
+	err := triggersHeard(t, Planted{MissBody: true})
+	if err == nil {
+		t.Error("not found")
+	}
+	t.Log(err)
+}

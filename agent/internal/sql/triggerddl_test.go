@@ -30,7 +30,7 @@ func TestTriggerDDL(t *testing.T) {
 		{"create trigger w before insert on nope for each row" + body, `42P01 relation "nope" does not exist`},
 		{"create trigger w before insert on vw for each row" + body, `42809 "vw" is a view / Views cannot have row-level BEFORE or AFTER triggers.`},
 		{"create trigger w instead of insert on vw" + body, "0A000 INSTEAD OF triggers must be FOR EACH ROW"},
-		{"create trigger w before insert on t for each row execute function f()", "0A000 EXECUTE FUNCTION of a trigger is not supported"},
+		{"create trigger w before insert on t for each row execute function f()", "42883 function f() does not exist"},
 		{"create trigger w after insert on t referencing new table as x for each statement" + body, "0A000 REFERENCING in CREATE TRIGGER is not supported"},
 		{"create trigger w before insert on t for each row begin insert into nope values (1); end", `42P01 relation "nope" does not exist`},
 		{"create trigger w before insert on t for each row begin insert into log (m) values (new.nope); end", `42703 record "new" has no field "nope"`},
@@ -221,32 +221,43 @@ func TestTriggersOnManyRows(t *testing.T) {
 	c.want(fmt.Sprintf("%d|%d\nSELECT 1", rows, rows*(rows+1)/2+rows), "select count(*), sum(n) from audit")
 }
 
-// triggersHeard has a table get a trigger and lose it, and writers on other nodes that have
-// heard of neither; it tells of a row that was written by the old triggers.
+// triggersHeard has a table get a trigger and lose it, and the trigger's function change, and
+// writers on other nodes that have heard of none of that; it tells of a row that was written
+// by the old triggers.
 func triggersHeard(t *testing.T, faults Planted) error {
 	f := newFixture(t, nil)
 	f.server.cfg.Planted = faults
 	c := f.open()
 	c.run("create table t (id int primary key)")
 	c.run("create table audit (id int primary key)")
-	for i, change := range []string{
-		"create trigger a after insert on t for each row begin insert into audit values (new.id); end",
-		"alter table t disable trigger a",
-		"alter table t enable trigger a",
-		"drop trigger a on t",
+	const audits = " function f() returns trigger language plpgsql as 'begin insert into audit values (new.id); return new; end'"
+	const nothing = "create or replace function f() returns trigger language plpgsql as 'begin return new; end'"
+	for i, change := range []struct {
+		text  string
+		fires bool
+	}{
+		{"create trigger a after insert on t for each row begin insert into audit values (new.id); end", true},
+		{"alter table t disable trigger a", false},
+		{"alter table t enable trigger a", true},
+		{"drop trigger a on t", false},
+		{"create" + audits, false},
+		{"create trigger a after insert on t for each row execute function f()", true},
+		{nothing, false},
+		{"create or replace" + audits, true},
+		{"drop function f() cascade", false},
 	} {
 		single, _ := f.behind(true)
 		block, _ := f.behind(true)
 		block.run("begin")
 		block.run(fmt.Sprintf("insert into t values (%d)", 100+i))
-		c.want(tagOf(change), change)
+		c.want(tagOf(strings.Replace(change.text, "create or replace", "create", 1)), change.text)
 		single.run(fmt.Sprintf("insert into t values (%d)", i))
 		block.run("commit")
 		for _, id := range []int{i, 100 + i} {
 			row := c.run(fmt.Sprintf("select id from t where id = %d", id)) != "SELECT 0"
 			audited := c.run(fmt.Sprintf("select id from audit where id = %d", id)) != "SELECT 0"
-			if fires := i%2 == 0; row && audited != fires {
-				return fmt.Errorf("after %q row %d is there, and audited: %v", change, id, audited)
+			if row && audited != change.fires {
+				return fmt.Errorf("after %q row %d is there, and audited: %v", change.text, id, audited)
 			}
 		}
 	}

@@ -150,11 +150,22 @@ func (d *Draft) Made(id cluster.ObjectID) bool {
 type Retriggered struct {
 	Object  *cluster.Object
 	Version uint64
+	// Body says that nothing is other but what functions do that its triggers call.
+	Body bool
 }
 
 // forgets reports whether a foreign key that references was does not reference o.
 func forgets(o, was *cluster.Object) bool {
 	return slices.ContainsFunc(was.Collection.ReferencedBy, func(r cluster.Referrer) bool { return !slices.Contains(o.Collection.ReferencedBy, r) })
+}
+
+// unrevised are the triggers of a table without how often their functions were changed.
+func unrevised(o *cluster.Object) []cluster.TableTrigger {
+	out := slices.Clone(o.Collection.Triggers)
+	for i := range out {
+		out[i].Revision = 0
+	}
+	return out
 }
 
 // Retriggered are the tables of the view of which that is so.
@@ -168,7 +179,7 @@ func (d *Draft) Retriggered(view *metastate.View) []Retriggered {
 		if o == nil || was == nil || o.Collection == nil || was.Collection == nil || reflect.DeepEqual(o.Collection.Triggers, was.Collection.Triggers) && !forgets(o, was) {
 			continue
 		}
-		out = append(out, Retriggered{o, d.seen[id] + 1})
+		out = append(out, Retriggered{o, d.seen[id] + 1, !forgets(o, was) && reflect.DeepEqual(unrevised(o), unrevised(was))})
 	}
 	return out
 }

@@ -167,6 +167,8 @@ func (s Scope) settleNeeds(next *Draft, gone *going) ([]string, error) {
 		return nil, err
 	}
 	lines, cascades = append(lines, keyLines...), append(cascades, keys...)
+	triggerLines, triggers := s.settleTriggers(next, gone)
+	lines, cascades = append(lines, triggerLines...), append(cascades, triggers...)
 	for {
 		more := s.objects(func(o *cluster.Object) bool { _, reads := s.readsGone(o, gone); return reads })
 		if len(more) == 0 {

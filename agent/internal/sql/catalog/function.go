@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -128,12 +129,16 @@ func (s Scope) Arguments(f *cluster.Function) string {
 }
 
 // described is name(types) of a function.
-func (s Scope) described(o *cluster.Object) string {
-	name := o.Name
-	if schema, ok := s.Object(o.Parent); ok && !slices.ContainsFunc(s.Schemas(), func(in *cluster.Object) bool { return in.ID == schema.ID }) {
-		name = schema.Name + "." + name
+func (s Scope) described(o *cluster.Object) string { return s.FunctionName(o) + "(" + s.Arguments(o.Function) + ")" }
+
+// FunctionName is the name of a function as it can be written: with its schema in front,
+// unless that is in the path.
+func (s Scope) FunctionName(o *cluster.Object) string {
+	schema, ok := s.Object(o.Parent)
+	if !ok || slices.ContainsFunc(s.Schemas(), func(in *cluster.Object) bool { return in.ID == schema.ID }) {
+		return syntax.QuoteName(syntax.Name{Name: o.Name})
 	}
-	return name + "(" + s.Arguments(o.Function) + ")"
+	return syntax.QuoteName(syntax.Name{Schema: schema.Name, Name: o.Name})
 }
 
 // FindFunction finds the function that a statement is about.
@@ -206,7 +211,10 @@ func (c *Catalog) CreateFunction(ctx context.Context, in Scope, stmt *syntax.Cre
 		next := *was
 		next.Function, next.Needs = o.Function, o.Needs
 		changed := in.change(was, &next)
-		return changed, sound(in.now(changed), &next)
+		if err := sound(in.now(changed), &next); err != nil || reflect.DeepEqual(was.Function, next.Function) {
+			return changed, err
+		}
+		return in.refire(changed, next.ID), nil
 	}
 	if o.ID, err = c.NewID(ctx); err != nil {
 		return nil, err
@@ -464,7 +472,11 @@ func (c *Catalog) ChangeFunction(in Scope, t syntax.Target, change func(o *clust
 			return nil, &syntax.Error{Code: "42723", Message: fmt.Sprintf("function %s(%s) already exists%s", next.Name, in.Arguments(next.Function), where)}
 		}
 	}
-	return in.change(o, &next), nil
+	changed := in.change(o, &next)
+	if reflect.DeepEqual(o.Function, next.Function) && o.Owner == next.Owner {
+		return changed, nil
+	}
+	return in.refire(changed, o.ID), nil
 }
 
 // AlterFunction changes the options of a function.

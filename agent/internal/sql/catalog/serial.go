@@ -218,7 +218,7 @@ func cut(s string) string {
 }
 
 // NeedsOf are the sequences that the defaults of a table need, the types of its
-// columns, and what its foreign keys reference.
+// columns, what its foreign keys reference, and the functions of its triggers.
 func NeedsOf(table *cluster.Object) ([]cluster.ObjectID, error) {
 	var out []cluster.ObjectID
 	rows := table.Collection
@@ -227,6 +227,7 @@ func NeedsOf(table *cluster.Object) ([]cluster.ObjectID, error) {
 			out = append(out, id)
 		}
 	}
+	out = append(out, triggerFunctions(rows.Triggers)...)
 	for i := range rows.Columns {
 		if t := rows.Columns[i].UserType; t != 0 {
 			out = append(out, t)

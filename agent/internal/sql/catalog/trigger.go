@@ -30,7 +30,10 @@ func (c *Catalog) CreateTrigger(ctx context.Context, in Scope, stmt *syntax.Crea
 	if err := checkName(stmt.Name, 0); err != nil {
 		return nil, err
 	}
-	t := cluster.TableTrigger{Name: stmt.Name, Timing: stmt.Timing, Events: stmt.Events, Row: stmt.ForEach == "ROW", When: stmt.When, Body: stmt.Body.Text}
+	t, err := in.newTrigger(stmt)
+	if err != nil {
+		return nil, err
+	}
 	for _, name := range stmt.Columns {
 		column, ok := o.Collection.Column(name)
 		switch {
@@ -61,7 +64,121 @@ func (c *Catalog) CreateTrigger(ctx context.Context, in Scope, stmt *syntax.Crea
 	}
 	a.rows.Triggers = append(a.rows.Triggers, t)
 	sortTriggers(a.rows.Triggers)
-	return in.change(o, a.object), nil
+	needTriggers(a.object, o.Collection.Triggers)
+	return in.calling(in.change(o, a.object), &t), nil
+}
+
+// newTrigger is what a statement says of a trigger.
+func (s Scope) newTrigger(stmt *syntax.CreateTrigger) (cluster.TableTrigger, error) {
+	t := cluster.TableTrigger{Name: stmt.Name, Timing: stmt.Timing, Events: stmt.Events, Row: stmt.ForEach == "ROW", When: stmt.When}
+	if stmt.Body != nil {
+		t.Body = stmt.Body.Text
+		return t, nil
+	}
+	f, err := s.TriggerFunction(*stmt.Function)
+	if err != nil {
+		return t, err
+	}
+	t.Function, t.Args = f.ID, stmt.Args
+	return t, nil
+}
+
+// TriggerFunction finds the function that CREATE TRIGGER names.
+func (s Scope) TriggerFunction(name syntax.Name) (*cluster.Object, error) {
+	for _, o := range s.Functions(name) {
+		if len(o.Function.Inputs()) > 0 || o.Function.Procedure {
+			continue
+		}
+		if o.Function.Returns.Type != cluster.TriggerType {
+			return nil, &syntax.Error{Code: "42P17", Message: fmt.Sprintf("function %s must return type trigger", written(name))}
+		}
+		return o, nil
+	}
+	if gone := s.noSchema(name); gone != nil {
+		return nil, gone
+	}
+	return nil, &syntax.Error{Code: "42883", Message: fmt.Sprintf("function %s() does not exist", written(name))}
+}
+
+// triggerFunctions are those that triggers call.
+func triggerFunctions(list []cluster.TableTrigger) (out []cluster.ObjectID) {
+	for i := range list {
+		if list[i].Function != 0 {
+			out = append(out, list[i].Function)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// needTriggers has an object that was copied need the functions of its triggers, which were
+// others before.
+func needTriggers(o *cluster.Object, was []cluster.TableTrigger) {
+	before := triggerFunctions(was)
+	needs := slices.DeleteFunc(slices.Clone(o.Needs), func(id cluster.ObjectID) bool { return slices.Contains(before, id) })
+	needs = append(needs, triggerFunctions(triggersOf(o))...)
+	slices.Sort(needs)
+	o.Needs = slices.Compact(needs)
+}
+
+// calling has a trigger that was made call its function. The function gets a new version by
+// that: who changes it meanwhile, and has not seen the trigger, has to look again.
+func (s Scope) calling(d *Draft, t *cluster.TableTrigger) *Draft {
+	if t.Function == 0 {
+		return d
+	}
+	s.Draft = d
+	f, ok := s.Object(t.Function)
+	if !ok {
+		return d
+	}
+	same := *f
+	return s.change(f, &same)
+}
+
+// settleTriggers takes triggers away whose functions are gone.
+func (s Scope) settleTriggers(next *Draft, gone *going) (lines, cascades []string) {
+	s.Draft = next
+	for _, o := range s.objects(func(o *cluster.Object) bool { return len(triggersOf(o)) > 0 }) {
+		was := triggersOf(o)
+		if !slices.ContainsFunc(was, func(t cluster.TableTrigger) bool { return gone.objects[t.Function] != nil }) {
+			continue
+		}
+		changed, list := withTriggers(o)
+		*list = nil
+		for _, t := range was {
+			f := gone.objects[t.Function]
+			if f == nil {
+				*list = append(*list, t)
+				continue
+			}
+			what := fmt.Sprintf("trigger %s on %s %s", t.Name, o.Kind, s.pathName(o))
+			lines, cascades = append(lines, fmt.Sprintf("%s depends on function %s", what, s.described(f))), append(cascades, what)
+		}
+		needTriggers(changed, was)
+		next.alter(s, o, changed)
+	}
+	return lines, cascades
+}
+
+// refire has tables and views whose triggers call a function be other ones: who writes by
+// what it was before is refused.
+func (s Scope) refire(next *Draft, function cluster.ObjectID) *Draft {
+	s.Draft = next
+	calls := func(t cluster.TableTrigger) bool { return t.Function == function }
+	for _, o := range s.objects(func(o *cluster.Object) bool { return slices.Contains(o.Needs, function) }) {
+		if !slices.ContainsFunc(triggersOf(o), calls) {
+			continue
+		}
+		changed, list := withTriggers(o)
+		for i := range *list {
+			if calls((*list)[i]) {
+				(*list)[i].Revision++
+			}
+		}
+		s.Draft = s.change(o, changed)
+	}
+	return s.Draft
 }
 
 // offeredTrigger refuses what triggers do not do.
@@ -69,8 +186,6 @@ func offeredTrigger(stmt *syntax.CreateTrigger) *syntax.Error {
 	switch {
 	case stmt.Constraint:
 		return syntax.Unsupported("CREATE CONSTRAINT TRIGGER", "Use CREATE TRIGGER ... AFTER ..., whose errors undo the statement.")
-	case stmt.Body == nil:
-		return syntax.Unsupported("EXECUTE FUNCTION of a trigger", "Write what it does in its place: BEGIN statement; ... END, or AS 'statement; ...'.")
 	case stmt.OldTable != "" || stmt.NewTable != "":
 		return syntax.Unsupported("REFERENCING in CREATE TRIGGER", "Use FOR EACH ROW.")
 	case stmt.ForEach == "ROW" && slices.Contains(stmt.Events, cluster.OnTruncate):
@@ -104,6 +219,7 @@ func (c *Catalog) DropTrigger(in Scope, stmt *syntax.DropTrigger) (*Draft, []Not
 	}
 	next, list := withTriggers(o)
 	*list = slices.DeleteFunc(*list, func(t cluster.TableTrigger) bool { return t.Name == stmt.Name })
+	needTriggers(next, triggersOf(o))
 	return in.change(o, next), nil, nil
 }
 
@@ -150,6 +266,17 @@ func (s Scope) toTrigger(target syntax.Target) (next *cluster.Object, list *[]cl
 		}
 	}
 	return nil, nil, nil, noTrigger(o, target.Part)
+}
+
+// triggersOf are those of a table or a view.
+func triggersOf(o *cluster.Object) []cluster.TableTrigger {
+	switch {
+	case o.Kind == cluster.KindView:
+		return o.View.Triggers
+	case o.Collection != nil:
+		return o.Collection.Triggers
+	}
+	return nil
 }
 
 // withTriggers copies a table or a view, with the list of its triggers.
@@ -225,6 +352,8 @@ func (a *alteration) inTriggers(isGone func(cluster.ColumnID) bool, cascade bool
 				Detail: fmt.Sprintf("trigger %s on table %s depends on column %s of table %s", t.Name, a.object.Name, named, a.object.Name), Hint: "Use DROP ... CASCADE to drop the dependent objects too."}
 		}
 	}
+	was := a.rows.Triggers
 	a.rows.Triggers = kept
+	needTriggers(a.object, was)
 	return nil
 }

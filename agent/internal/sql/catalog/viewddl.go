@@ -90,7 +90,7 @@ func (s Scope) namesNoTypes(query string) error {
 
 // readBy has o need what its query reads.
 func (s Scope) readBy(next *Draft, o *cluster.Object) error {
-	o.Needs = nil
+	o.Needs = triggerFunctions(o.View.Triggers)
 	for i := range o.View.Reads {
 		read, ok := s.Object(o.View.Reads[i].Object)
 		if !ok {
@@ -100,6 +100,7 @@ func (s Scope) readBy(next *Draft, o *cluster.Object) error {
 		o.Needs = append(o.Needs, read.ID)
 	}
 	slices.Sort(o.Needs)
+	o.Needs = slices.Compact(o.Needs)
 	return nil
 }
 

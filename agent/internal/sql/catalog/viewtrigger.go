@@ -21,7 +21,10 @@ func (c *Catalog) createViewTrigger(ctx context.Context, in Scope, o *cluster.Ob
 	if err != nil {
 		return nil, err
 	}
-	t := cluster.TableTrigger{Name: stmt.Name, Timing: stmt.Timing, Events: stmt.Events, Row: stmt.ForEach == "ROW", When: stmt.When, Body: stmt.Body.Text}
+	t, err := in.newTrigger(stmt)
+	if err != nil {
+		return nil, err
+	}
 	next, list := withTriggers(o)
 	if was, ok := o.View.Trigger(t.Name); ok {
 		if !stmt.Replace {
@@ -37,7 +40,8 @@ func (c *Catalog) createViewTrigger(ctx context.Context, in Scope, o *cluster.Ob
 	}
 	*list = append(*list, t)
 	sortTriggers(*list)
-	return in.change(o, next), nil
+	needTriggers(next, o.View.Triggers)
+	return in.calling(in.change(o, next), &t), nil
 }
 
 // offeredOfView refuses what triggers of views do not do.

@@ -60,7 +60,7 @@ func Statement(in catalog.Scope, owners Owners, node syntax.Node) error {
 	case *syntax.Comment:
 		return may.ownTarget(node.Target)
 	case *syntax.CreateTrigger:
-		return may.trigger(node.Table)
+		return may.trigger(node)
 	case *syntax.DropTrigger:
 		return may.ownRelation(node.Table)
 	case *syntax.Truncate:
@@ -208,12 +208,21 @@ func (p *permitting) drop(list []syntax.Name) error {
 }
 
 // trigger wants to have a trigger of a relation.
-func (p *permitting) trigger(name syntax.Name) error {
-	if err := p.use(name); err != nil {
+func (p *permitting) trigger(node *syntax.CreateTrigger) error {
+	if err := p.use(node.Table); err != nil {
 		return err
 	}
-	if o, ok := p.Relation(name); ok && !p.Rights.May(o, cluster.Trigger) {
+	if o, ok := p.Relation(node.Table); ok && !p.Rights.May(o, cluster.Trigger) {
 		return catalog.Denied(o)
+	}
+	if node.Function == nil {
+		return nil
+	}
+	if err := p.use(*node.Function); err != nil {
+		return err
+	}
+	if f, err := p.TriggerFunction(*node.Function); err == nil && !p.Rights.May(f, cluster.Execute) {
+		return catalog.Denied(f)
 	}
 	return nil
 }

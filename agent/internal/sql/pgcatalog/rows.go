@@ -357,14 +357,14 @@ func (in *Input) definitions() []row {
 			out = append(out, k.definition())
 		}
 		for i := range t.Desc.Collection.Triggers {
-			out = append(out, triggerDefinition(t, &t.Desc.Collection.Triggers[i]))
+			out = append(out, in.triggerDefinition(t, &t.Desc.Collection.Triggers[i]))
 		}
 	}
 	for i := range in.Views {
 		v := &in.Views[i]
 		if triggers := v.Desc.View.Triggers; len(triggers) > 0 {
 			for n := range triggers {
-				out = append(out, triggerDefinition(v.Rows(), &triggers[n]))
+				out = append(out, in.triggerDefinition(v.Rows(), &triggers[n]))
 			}
 		}
 		out = append(out, row{"oid": v.oid(), "definition": v.Definition, "pretty": v.Definition})

@@ -45,6 +45,7 @@ type Input struct {
 	Schemas    []*cluster.Object
 	Sequences  []Sequence
 	Views      []View
+	Functions  []Function
 	// Types are the domains and enums of the database, EnumType the type of the values of
 	// one.
 	Types    []*cluster.Object
@@ -289,6 +290,8 @@ func (t *Table) fill(in *Input) []row {
 		return in.policies(t.Name == "pg_policies")
 	case "pg_trigger":
 		return in.pgTriggers()
+	case "pg_proc":
+		return in.procs()
 	case "pg_default_acl":
 		return in.defaultACLs()
 	case "pg_roles", "pg_authid":

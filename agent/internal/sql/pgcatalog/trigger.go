@@ -1,6 +1,7 @@
 package pgcatalog
 
 import (
+	"encoding/hex"
 	"slices"
 	"strings"
 
@@ -54,7 +55,7 @@ func (in *Input) pgTriggers() []row {
 			for n, id := range tr.Columns {
 				numbers[n] = columnNumber(t, id)
 			}
-			r := row{"oid": OID(tr.ID), "tgrelid": TableOID(t), "tgname": tr.Name, "tgtype": bits, "tgenabled": enabled, "tgattr": numbers,
+			r := row{"oid": OID(tr.ID), "tgrelid": TableOID(t), "tgfoid": OID(tr.Function), "tgnargs": len(tr.Args), "tgargs": triggerArgs(tr), "tgname": tr.Name, "tgtype": bits, "tgenabled": enabled, "tgattr": numbers,
 				"tgqual": nil, "tgoldtable": nil, "tgnewtable": nil}
 			if tr.When != "" {
 				r["tgqual"] = tr.When
@@ -66,7 +67,7 @@ func (in *Input) pgTriggers() []row {
 }
 
 // triggerDefinition is what pg_get_triggerdef says.
-func triggerDefinition(t *catalog.Table, tr *cluster.TableTrigger) row {
+func (in *Input) triggerDefinition(t *catalog.Table, tr *cluster.TableTrigger) row {
 	var events []string
 	for _, e := range triggerEvents {
 		if !tr.On(e.event) {
@@ -94,13 +95,39 @@ func triggerDefinition(t *catalog.Table, tr *cluster.TableTrigger) row {
 		full += " WHEN ((" + tr.When + "))"
 		pretty += " WHEN (" + tr.When + ")"
 	}
-	body := " " + triggerBody(tr)
+	body := " " + in.triggerBody(tr)
 	return row{"oid": OID(tr.ID), "definition": head + quoted(t.Schema().Name) + "." + quoted(t.Name()) + full + body, "pretty": head + quoted(t.Name()) + pretty + body}
 }
 
+// triggerArgs are the arguments of a trigger's function as pg_trigger has them.
+func triggerArgs(tr *cluster.TableTrigger) string {
+	var out strings.Builder
+	for _, a := range tr.Args {
+		out.WriteString(hex.EncodeToString([]byte(a)) + "00")
+	}
+	return "\\x" + out.String()
+}
+
+// functionName is that of a function, with its schema if it is not in the path.
+func (in *Input) functionName(id cluster.ObjectID) string {
+	for i := range in.Functions {
+		if f := &in.Functions[i]; f.ID == id {
+			return f.Name
+		}
+	}
+	return "-" // it is not there by now
+}
+
 // triggerBody is the body as it can be written behind CREATE TRIGGER.
-func triggerBody(tr *cluster.TableTrigger) string {
+func (in *Input) triggerBody(tr *cluster.TableTrigger) string {
 	body := tr.Body
+	if tr.Function != 0 {
+		args := make([]string, len(tr.Args))
+		for i, a := range tr.Args {
+			args[i] = "'" + strings.ReplaceAll(a, "'", "''") + "'"
+		}
+		return "EXECUTE FUNCTION " + in.functionName(tr.Function) + "(" + strings.Join(args, ", ") + ")"
+	}
 	if len(body) > 5 && strings.EqualFold(body[:5], "begin") && strings.ContainsAny(body[5:6], " \t\r\n-/") {
 		return body
 	}
@@ -129,7 +156,7 @@ func (in *Input) informationTriggers() []row {
 				order[k]++
 				r := row{"trigger_catalog": in.Database, "trigger_schema": t.Schema().Name, "trigger_name": tr.Name, "event_manipulation": event,
 					"event_object_catalog": in.Database, "event_object_schema": t.Schema().Name, "event_object_table": t.Name(), "action_order": order[k],
-					"action_condition": nil, "action_statement": triggerBody(tr), "action_orientation": "STATEMENT", "action_timing": tr.Timing,
+					"action_condition": nil, "action_statement": in.triggerBody(tr), "action_orientation": "STATEMENT", "action_timing": tr.Timing,
 					"action_reference_old_table": nil, "action_reference_new_table": nil, "action_reference_old_row": nil, "action_reference_new_row": nil, "created": nil}
 				if tr.Row {
 					r["action_orientation"] = "ROW"

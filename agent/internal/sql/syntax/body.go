@@ -587,3 +587,14 @@ func (p *cursor) peek() tokenKind {
 	p.advance()
 	return p.token.kind
 }
+
+// RowFields are the expressions between the parentheses of ROW(...); ok is false if the text
+// is none.
+func RowFields(text string) (fields string, ok bool) {
+	e, err := ParseExpression(text)
+	if err != nil || e.GetRowExpr() == nil {
+		return "", false
+	}
+	from, to := strings.IndexByte(text, '('), strings.LastIndexByte(text, ')')
+	return text[from+1 : max(to, from+1)], true
+}

@@ -13,6 +13,11 @@ type Fields interface {
 	Field(row, column string, position int) (int, error)
 	// Row are the parameters that stand for all columns of row; nil: row is none.
 	Row(row string) []int
+	// Whole is the parameter that stands for row as one value: as text, json or jsonb; 0: row
+	// is none.
+	Whole(row, as string) int
+	// FromZero reports whether the elements of an array are counted from 0.
+	FromZero(name string) bool
 	// BesideTarget is called before the parts of INSERT in which names mean columns of the
 	// table that it is of.
 	BesideTarget()
@@ -75,6 +80,9 @@ func replaceField(n *pg.Node, f Fields) (done bool, err error) {
 			return true, nil
 		}
 	}
+	if replaceWhole(n, f) {
+		return true, nil
+	}
 	if p := n.GetParamRef(); p != nil {
 		if number := f.Param(int(p.GetNumber())); number != 0 {
 			n.Node = parameter(number, p.GetLocation()).GetNode()
@@ -99,6 +107,81 @@ func replaceField(n *pg.Node, f Fields) (done bool, err error) {
 		n.Node = parameter(number, r.GetLocation()).GetNode()
 	}
 	return true, err
+}
+
+// wholes are the functions that make one value of a row, and what that is.
+var wholes = map[string]string{"to_jsonb": "jsonb", "to_json": "json", "row_to_json": "json"}
+
+// replaceWhole replaces n if it makes something of a whole row.
+func replaceWhole(n *pg.Node, f Fields) bool {
+	row := func(n *pg.Node) *pg.Node {
+		numbers := f.Row(wholeRow(n))
+		if numbers == nil {
+			return n
+		}
+		out := &pg.RowExpr{RowFormat: pg.CoercionForm_COERCE_EXPLICIT_CALL, Location: -1}
+		for _, number := range numbers {
+			out.Args = append(out.Args, parameter(number, -1))
+		}
+		return &pg.Node{Node: &pg.Node_RowExpr{RowExpr: out}}
+	}
+	switch {
+	case n.GetFuncCall() != nil:
+		call := n.GetFuncCall()
+		as := ""
+		if names := texts(call.GetFuncname()); len(names) > 0 {
+			as = wholes[names[len(names)-1]]
+		}
+		if as == "" || len(call.GetArgs()) != 1 {
+			return false
+		}
+		if number := f.Whole(wholeRow(call.GetArgs()[0]), as); number != 0 {
+			n.Node = parameter(number, call.GetLocation()).GetNode()
+			return true
+		}
+	case n.GetTypeCast() != nil:
+		cast := n.GetTypeCast()
+		if number := f.Whole(wholeRow(cast.GetArg()), "text"); number != 0 {
+			cast.Arg = parameter(number, cast.GetLocation())
+			return true
+		}
+	case n.GetNullTest() != nil:
+		t := n.GetNullTest()
+		if whole := row(t.GetArg()); whole != t.GetArg() {
+			t.Arg = whole
+			return true
+		}
+	case n.GetAExpr().GetKind() == pg.A_Expr_Kind_AEXPR_OP && n.GetAExpr().GetLexpr() != nil:
+		e := n.GetAExpr()
+		if left, right := row(e.GetLexpr()), row(e.GetRexpr()); left != e.GetLexpr() && right != e.GetRexpr() {
+			e.Lexpr, e.Rexpr = left, right
+			return true
+		}
+	case n.GetAIndirection() != nil:
+		fromOne(n.GetAIndirection(), f)
+	}
+	return false
+}
+
+// fromOne has subscripts of an array that is counted from 0 count from 1.
+func fromOne(a *pg.A_Indirection, f Fields) {
+	names := texts(a.GetArg().GetColumnRef().GetFields())
+	if len(names) != 1 || !f.FromZero(names[0]) {
+		return
+	}
+	one := &pg.Node{Node: &pg.Node_AConst{AConst: &pg.A_Const{Val: &pg.A_Const_Ival{Ival: &pg.Integer{Ival: 1}}, Location: -1}}}
+	for _, i := range a.GetIndirection() {
+		at := i.GetAIndices()
+		for _, bound := range []**pg.Node{&at.Lidx, &at.Uidx} {
+			switch c := (*bound).GetAConst(); {
+			case *bound == nil:
+			case c.GetIval() != nil:
+				c.Val = &pg.A_Const_Ival{Ival: &pg.Integer{Ival: c.GetIval().GetIval() + 1}}
+			default:
+				*bound = &pg.Node{Node: &pg.Node_AExpr{AExpr: &pg.A_Expr{Kind: pg.A_Expr_Kind_AEXPR_OP, Name: []*pg.Node{pg.MakeStrNode("+")}, Lexpr: *bound, Rexpr: one, Location: -1}}}
+			}
+		}
+	}
 }
 
 func parameter(number int, location int32) *pg.Node {

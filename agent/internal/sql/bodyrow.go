@@ -1,0 +1,216 @@
+package sql
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum/jsonb"
+	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// shape is what fields a row has.
+type shape struct {
+	names     []string
+	types     []datum.Type
+	modifiers []int32 // nil: there are none
+}
+
+func (s *shape) field(name string) int {
+	if s == nil {
+		return -1
+	}
+	return slices.Index(s.names, name)
+}
+
+// modifier is that of a field.
+func (s *shape) modifier(i int) int32 {
+	if s.modifiers == nil {
+		return -1
+	}
+	return s.modifiers[i]
+}
+
+// rowShape is that of the rows of a table, and where in these the fields are.
+func rowShape(t *catalog.Table) (*shape, []int) {
+	out := &shape{}
+	var places []int
+	for i, c := range t.Columns {
+		if !c.Hidden {
+			out.names, out.types, out.modifiers = append(out.names, c.Name), append(out.types, c.Type), append(out.modifiers, c.Modifier)
+			places = append(places, i)
+		}
+	}
+	return out, places
+}
+
+// recordIn is the record that an expression is, alone; nil: it is none.
+func (f *frame) recordIn(e *syntax.Expr) *variable {
+	text := strings.TrimSuffix(strings.TrimSpace(e.SQL), ".*")
+	name, err := syntax.RelationName(text)
+	if err != nil || name.Schema != "" {
+		return nil
+	}
+	if v, _ := f.lookup("", name.Name); v != nil && v.record {
+		return v
+	}
+	return nil
+}
+
+// takeRow has a record be a row of a result.
+func (f *frame) takeRow(ctx context.Context, v *variable, columns []queryplan.Column, row []datum.Datum) error {
+	if !v.fixed {
+		next := &shape{}
+		for _, c := range columns {
+			next.names, next.types = append(next.names, c.Name), append(next.types, c.Type)
+		}
+		if v.shape == nil || !slices.Equal(v.shape.names, next.names) || !slices.Equal(v.shape.types, next.types) {
+			v.shape = next
+		}
+	}
+	if v.row = nil; row == nil {
+		return nil
+	}
+	out := make([]datum.Datum, len(v.shape.types))
+	for i, t := range v.shape.types {
+		if out[i] = datum.MakeNull(t); i < len(row) {
+			var err error
+			if out[i], err = f.convert(ctx, row[i], t, v.shape.modifier(i)); err != nil {
+				return err
+			}
+		}
+	}
+	v.row = out
+	return nil
+}
+
+// copyRow has a record be what another one is.
+func (f *frame) copyRow(ctx context.Context, v, from *variable) error {
+	if from.shape == nil {
+		return unassigned(from)
+	}
+	columns := make([]queryplan.Column, len(from.shape.names))
+	for i, name := range from.shape.names {
+		columns[i] = queryplan.Column{Name: name, Type: from.shape.types[i]}
+	}
+	return f.takeRow(ctx, v, columns, from.row)
+}
+
+// setRow has a record be the row that an expression gives.
+func (f *frame) setRow(ctx context.Context, v *variable, e *syntax.Expr) error {
+	if from := f.recordIn(e); from != nil {
+		return f.copyRow(ctx, v, from)
+	}
+	fields, ok := syntax.RowFields(e.SQL)
+	if !ok {
+		value, err := f.evaluate(ctx, e)
+		switch {
+		case err != nil:
+			return err
+		case value.Null:
+			v.row = nil
+			return nil
+		}
+		return syntax.Unsupported("assigning a value to a whole row", "Use SELECT ... INTO.")
+	}
+	b, err := f.bind(ctx, "SELECT "+fields, e.Position)
+	if err != nil {
+		return err
+	}
+	var rows held
+	if _, err := b.run(ctx, f.session, f.at, f.value, &rows); err != nil {
+		return err
+	}
+	columns := slices.Clone(b.prepared.plan.Columns)
+	for i := range columns {
+		columns[i].Name = fmt.Sprintf("f%d", i+1)
+	}
+	return f.takeRow(ctx, v, columns, rows.rows[0])
+}
+
+func unassigned(v *variable) error {
+	return &Error{Code: "55000", Message: fmt.Sprintf("record %q is not assigned yet", v.name), Detail: "The tuple structure of a not-yet-assigned record is indeterminate."}
+}
+
+// whole is a record as one value.
+func (f *frame) whole(v *variable, as int) (datum.Datum, error) {
+	switch {
+	case v.row == nil && as == asText:
+		return datum.MakeNull(datum.Text), nil
+	case v.row == nil:
+		return datum.MakeNull(map[int]datum.Type{asJSON: datum.JSON, asJSONB: datum.JSONB}[as]), nil
+	case as == asText:
+		return datum.MakeText(rowText(v.row)), nil
+	}
+	var out strings.Builder
+	for i, name := range v.shape.names {
+		out.WriteString(map[bool]string{true: "{", false: ","}[i == 0])
+		key, err := jsonb.Of(datum.MakeText(name), f.session.style.Location)
+		if err != nil {
+			return datum.Datum{}, err
+		}
+		out.WriteString(key.Text() + ":")
+		if err := f.writeJSON(&out, v.row[i]); err != nil {
+			return datum.Datum{}, err
+		}
+	}
+	out.WriteByte('}')
+	if as == asJSON {
+		return datum.ParseText(datum.JSON, out.String(), nil)
+	}
+	return datum.ParseText(datum.JSONB, out.String(), nil)
+}
+
+// writeJSON writes a value as to_json does.
+func (f *frame) writeJSON(out *strings.Builder, v datum.Datum) error {
+	switch {
+	case v.Null:
+		out.WriteString("null")
+	case v.Type == datum.JSON || v.Type == datum.JSONB:
+		out.WriteString(v.Text())
+	case v.Type.IsArray():
+		out.WriteByte('[')
+		for i, e := range v.A.Values {
+			if i > 0 {
+				out.WriteByte(',')
+			}
+			if err := f.writeJSON(out, e); err != nil {
+				return err
+			}
+		}
+		out.WriteByte(']')
+	default:
+		j, err := jsonb.Of(v, f.session.style.Location)
+		if err != nil {
+			return err
+		}
+		out.WriteString(j.Text())
+	}
+	return nil
+}
+
+// rowText is a row as PostgreSQL shows it.
+func rowText(row []datum.Datum) string {
+	var out strings.Builder
+	out.WriteByte('(')
+	for i, v := range row {
+		if i > 0 {
+			out.WriteByte(',')
+		}
+		if v.Null {
+			continue
+		}
+		text := v.Text()
+		if text != "" && !strings.ContainsAny(text, "\"\\(), \t\n\r\v\f") {
+			out.WriteString(text)
+			continue
+		}
+		out.WriteString(`"` + strings.NewReplacer(`"`, `""`, `\`, `\\`).Replace(text) + `"`)
+	}
+	out.WriteByte(')')
+	return out.String()
+}
