@@ -37,8 +37,8 @@ type TableTrigger struct {
 	Function ObjectID `json:"function,omitempty"`
 	Args     []string `json:"args,omitempty"`
 	Revision uint64   `json:"revision,omitempty"`
-	Disabled bool   `json:"disabled,omitempty"`
-	Comment  string `json:"comment,omitempty"`
+	Disabled bool     `json:"disabled,omitempty"`
+	Comment  string   `json:"comment,omitempty"`
 }
 
 // On reports whether the trigger is for an event.

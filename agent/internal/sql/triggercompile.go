@@ -182,4 +182,3 @@ func (c *compiledTrigger) whenFields(e *pg.Node) error {
 	}
 	return nil
 }
-

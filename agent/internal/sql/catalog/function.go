@@ -129,7 +129,9 @@ func (s Scope) Arguments(f *cluster.Function) string {
 }
 
 // described is name(types) of a function.
-func (s Scope) described(o *cluster.Object) string { return s.FunctionName(o) + "(" + s.Arguments(o.Function) + ")" }
+func (s Scope) described(o *cluster.Object) string {
+	return s.FunctionName(o) + "(" + s.Arguments(o.Function) + ")"
+}
 
 // FunctionName is the name of a function as it can be written: with its schema in front,
 // unless that is in the path.
