@@ -92,6 +92,14 @@ func (f *Function) Inputs() []Parameter {
 	return out
 }
 
+// Given are the parameters that have a place in a call: CALL has one for OUT, too.
+func (f *Function) Given() []Parameter {
+	if f.Procedure {
+		return f.Parameters
+	}
+	return f.Inputs()
+}
+
 // Outputs are the parameters that make up the result; none: Returns says it all.
 func (f *Function) Outputs() []Parameter {
 	var out []Parameter

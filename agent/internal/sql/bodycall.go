@@ -90,8 +90,10 @@ func (f *frame) parameters(args []datum.Datum) error {
 		v.typ, v.value = t, datum.MakeNull(t)
 		if p.Input() {
 			v.value = args[given]
-			given++
 			f.args = append(f.args, v)
+		}
+		if p.Input() || o.Function.Procedure {
+			given++
 		}
 		if p.Mode != cluster.ParameterIn {
 			f.outs = append(f.outs, v)

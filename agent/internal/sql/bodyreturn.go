@@ -23,6 +23,11 @@ func (f *frame) returns(ctx context.Context, st *syntax.BodyReturn) (flow, error
 			return flow{}, &Error{Code: "42804", Message: "RETURN cannot have a parameter in function returning void"}
 		}
 		return flow{kind: flowReturn}, nil
+	case f.routine.Object.Function.Procedure:
+		if st.Expr != nil || st.Value != "" {
+			return flow{}, &Error{Code: "42804", Message: "RETURN cannot have a parameter in a procedure"}
+		}
+		return flow{kind: flowReturn}, nil
 	case f.routine.Object.Function.SetOf:
 		if st.Expr != nil || st.Value != "" {
 			return flow{}, &Error{Code: "42804", Message: "RETURN cannot have a parameter in function returning set", Hint: "Use RETURN NEXT or RETURN QUERY."}

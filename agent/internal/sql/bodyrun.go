@@ -407,6 +407,9 @@ func (f *frame) query(ctx context.Context, st *syntax.BodyQuery) error {
 		return f.inStatement(err, st.SQL)
 	}
 	perform := st.Perform || f.fired != nil && f.fired.trigger.function == nil // SELECT in a body of a trigger's own
+	if st.Query.Call {
+		return f.call(ctx, st, b)
+	}
 	if b.prepared.Columns != nil && st.Into == nil && !perform && st.Query.Select != nil {
 		return &Error{Code: "42601", Message: "query has no destination for result data", Hint: "If you want to discard the results of a SELECT, use PERFORM instead."}
 	}
@@ -422,6 +425,30 @@ func (f *frame) query(ctx context.Context, st *syntax.BodyQuery) error {
 		return f.inStatement(err, st.SQL)
 	}
 	return f.ended(ctx, counted(tag), st.Into, b.prepared.plan.Columns, rows.rows, st.Query.Select == nil)
+}
+
+// call carries CALL out, and assigns what it gives back to the variables that it was given.
+func (f *frame) call(ctx context.Context, st *syntax.BodyQuery, b *bound) error {
+	var targets []syntax.BodyTarget
+	args := st.Query.CallArgs()
+	for i, from := range b.prepared.plan.Call.From {
+		target := syntax.BodyTarget{}
+		if from >= 0 {
+			target = args[from]
+		}
+		if target.Name == "" {
+			return &Error{Code: "42601", Message: fmt.Sprintf("procedure parameter %q is an output parameter but corresponding argument is not writable", b.prepared.plan.Columns[i].Name)}
+		}
+		targets = append(targets, target)
+	}
+	var rows held
+	if _, err := b.run(ctx, f.session, f.at, f.value, &rows); err != nil {
+		return f.inStatement(err, st.SQL)
+	}
+	if len(rows.rows) == 0 || len(targets) == 0 {
+		return nil
+	}
+	return f.take(ctx, targets, b.prepared.plan.Columns, rows.rows[0])
 }
 
 // ended notes what a statement came to, and assigns what INTO says.

@@ -377,7 +377,10 @@ func (s *Session) newRun(env *queryplan.Env, at time.Time) *exec.Run {
 
 // queryTag is the command tag of a query that returned or changed n rows.
 func queryTag(q *syntax.Query, n int64) string {
-	if q.Insert != nil {
+	switch {
+	case q.Call:
+		return "CALL"
+	case q.Insert != nil:
 		return "INSERT 0 " + strconv.FormatInt(n, 10)
 	}
 	return verb(q) + " " + strconv.FormatInt(n, 10)
@@ -436,6 +439,8 @@ func (s *Session) runPlan(ctx context.Context, plan *queryplan.Plan, run *exec.R
 		return run.Insert(ctx, plan.Insert, slow)
 	case plan.Instead != nil:
 		return run.Instead(ctx, plan.Instead, slow)
+	case plan.Call != nil:
+		return 0, s.callProcedure(ctx, plan.Call, run.Env, out)
 	default:
 		return run.Change(ctx, plan.Change, slow)
 	}

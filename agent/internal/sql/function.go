@@ -129,7 +129,7 @@ func (s *Session) routines(p *Prepared, scope catalog.Scope, name syntax.Name) [
 func routineOf(scope catalog.Scope, o *cluster.Object) (*queryplan.Routine, bool) {
 	f := o.Function
 	r := &queryplan.Routine{Object: o}
-	for _, p := range f.Inputs() {
+	for _, p := range f.Given() {
 		t, ok := scope.ValueType(p.ValueType)
 		if !ok {
 			return nil, false

@@ -263,6 +263,19 @@ func (s *Session) deeper(o *cluster.Object) (leave func(), err error) {
 	return func() { s.depth, s.user, s.steady = s.depth-1, user, steady }, nil
 }
 
+// callProcedure carries CALL out. Its result is the row of what the procedure gives back.
+func (s *Session) callProcedure(ctx context.Context, call *queryplan.Call, env *queryplan.Env, out *output) error {
+	args, err := call.Args(env)
+	if err != nil {
+		return err
+	}
+	emit := out.row
+	if call.Routine.Void {
+		emit = func([]datum.Datum) error { return nil }
+	}
+	return s.callRows(ctx, env.Statement, call.Routine, args, emit)
+}
+
 // callSQL carries a function in SQL out.
 func (s *Session) callSQL(ctx context.Context, at time.Time, r *queryplan.Routine, args []datum.Datum, emit func([]datum.Datum) error) error {
 	o := r.Object

@@ -7,7 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/clusterview"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck"
 	"github.com/nodedb/nodedb/agent/internal/sql/pgcatalog"
@@ -119,7 +121,7 @@ func (s *Session) catalogInput(ctx context.Context, t *pgcatalog.Table) *pgcatal
 		in.Views = append(in.Views, pgcatalog.View{View: v, Definition: scope.Text(v), Updatable: queryplan.ThroughView(v.Query)})
 	}
 	for _, o := range scope.AllFunctions() {
-		in.Functions = append(in.Functions, pgcatalog.Function{Object: o, Name: scope.FunctionName(o)})
+		in.Functions = append(in.Functions, shownFunction(scope, o))
 	}
 	for _, k := range s.server.settings.All() {
 		value, _ := s.setting(strings.ToLower(k.Name))
@@ -136,4 +138,21 @@ func (s *Session) catalogInput(ctx context.Context, t *pgcatalog.Table) *pgcatal
 		in.Transactions, in.Locks = s.allTransactions(ctx), s.allLocks(ctx)
 	}
 	return in
+}
+
+// shownFunction describes a function to catalogs.
+func shownFunction(scope catalog.Scope, o *cluster.Object) pgcatalog.Function {
+	typed := func(t cluster.ValueType) pgcatalog.ParameterType {
+		return pgcatalog.ParameterType{OID: scope.TypeOID(t), Name: scope.TypeText(t), User: t.UserType != 0}
+	}
+	out := pgcatalog.Function{Object: o, Name: scope.FunctionName(o), Text: scope.FunctionText(o), Result: typed(o.Function.Returns)}
+	for i := range o.Function.Parameters {
+		p := &o.Function.Parameters[i]
+		text := ""
+		if p.Default != "" {
+			text = scope.ParameterDefault(p)
+		}
+		out.Types, out.Defaults = append(out.Types, typed(p.ValueType)), append(out.Defaults, text)
+	}
+	return out
 }

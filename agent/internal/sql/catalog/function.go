@@ -366,11 +366,11 @@ func (s Scope) returns(f *cluster.Function, stmt *syntax.CreateFunction) error {
 		implied = outputs[0].ValueType
 	}
 	switch {
+	case f.Procedure && len(outputs) > 0:
+		f.Returns = cluster.ValueType{Type: cluster.RecordType}
+		return nil
 	case f.Procedure:
 		f.Returns = cluster.ValueType{Type: cluster.VoidType}
-		if len(outputs) > 0 {
-			return syntax.Unsupported("a procedure with OUT parameters", "Write a function.")
-		}
 		return nil
 	case table:
 		f.Returns, f.SetOf = implied, true

@@ -43,6 +43,10 @@ func (in *Input) information(name string) []row {
 		return in.enabledRoles(name)
 	case "triggers":
 		return in.informationTriggers()
+	case "routines":
+		return in.routines()
+	case "parameters":
+		return in.parameters()
 	case "domains":
 		return in.domains()
 	case "sequences":

@@ -28,9 +28,9 @@ func (in *Input) Registered(t datum.Type) []Named {
 	case datum.Regtype:
 		return in.typeNames()
 	case datum.Regproc:
-		return builtinFunctions()[0]
+		return append(slices.Clip(builtinFunctions()[0]), in.functionNames(false)...)
 	case datum.Regprocedure:
-		return builtinFunctions()[1]
+		return append(slices.Clip(builtinFunctions()[1]), in.functionNames(true)...)
 	case datum.Regnamespace:
 		return plainNames(in.namespaces(), "nspname")
 	case datum.Regrole:

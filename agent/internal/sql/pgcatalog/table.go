@@ -292,6 +292,10 @@ func (t *Table) fill(in *Input) []row {
 		return in.pgTriggers()
 	case "pg_proc":
 		return in.procs()
+	case "nd_function":
+		return in.functionTexts()
+	case "pg_language":
+		return languages()
 	case "pg_default_acl":
 		return in.defaultACLs()
 	case "pg_roles", "pg_authid":

@@ -36,6 +36,8 @@ type compiler struct {
 	// this one stands in.
 	bound []Expr
 	depth int
+	// calling says that the call of a procedure is compiled.
+	calling bool
 }
 
 func (c *compiler) position(location int32) int {

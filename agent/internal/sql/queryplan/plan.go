@@ -23,6 +23,7 @@ type Plan struct {
 	Insert  *Insert
 	Change  *Change
 	Instead *Instead
+	Call    *Call
 
 	Params  []datum.Type
 	Columns []Column // of the rows; nil if there are none
@@ -94,6 +95,8 @@ func (p *Planner) Plan(ctx context.Context, q *syntax.Query) (*Plan, error) {
 	out := &Plan{}
 	var err error
 	switch {
+	case q.Call:
+		err = p.call(q.Select, out)
 	case q.Select != nil:
 		err = p.query(ctx, q.Select, out)
 	case q.Insert != nil:

@@ -257,7 +257,7 @@ func (c *compiler) taken(f *pg.FuncCall, list []*Routine, name string) (*Routine
 		return nil, nil, err
 	}
 	r := pick.routine
-	if r.Object.Function.Procedure {
+	if r.Object.Function.Procedure && !c.calling {
 		err := fail("42809", position, "%s is a procedure", signature(name, args))
 		err.Hint = "To call a procedure, use CALL."
 		return nil, nil, err

@@ -42,6 +42,10 @@ func convertQuery(stmt *pg.Node, _, text string) (Node, *Error) {
 		return &Query{Update: n.UpdateStmt}, nil
 	case *pg.Node_DeleteStmt:
 		return &Query{Delete: n.DeleteStmt}, nil
+	case *pg.Node_CallStmt:
+		call := &pg.Node{Node: &pg.Node_FuncCall{FuncCall: n.CallStmt.GetFunccall()}}
+		target := &pg.Node{Node: &pg.Node_ResTarget{ResTarget: &pg.ResTarget{Val: call, Location: -1}}}
+		return &Query{Call: true, Select: &pg.SelectStmt{TargetList: []*pg.Node{target}, LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE}}, nil
 	case *pg.Node_ExplainStmt:
 		return convertExplain(n.ExplainStmt, text)
 	case *pg.Node_CopyStmt:

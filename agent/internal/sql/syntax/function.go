@@ -237,3 +237,22 @@ func convertDo(n *pg.DoStmt) (Node, *Error) {
 	}
 	return out, nil
 }
+
+// CallArgs are the variables that stand alone as arguments of a CALL; one without a name is
+// something else.
+func (q *Query) CallArgs() []BodyTarget {
+	args := q.Select.GetTargetList()[0].GetResTarget().GetVal().GetFuncCall().GetArgs()
+	out := make([]BodyTarget, len(args))
+	for i, a := range args {
+		if named := a.GetNamedArgExpr(); named != nil {
+			a = named.GetArg()
+		}
+		switch names := texts(a.GetColumnRef().GetFields()); len(names) {
+		case 1:
+			out[i].Name = names[0]
+		case 2:
+			out[i].Row, out[i].Name = names[0], names[1]
+		}
+	}
+	return out
+}

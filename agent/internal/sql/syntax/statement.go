@@ -18,6 +18,8 @@ type Query struct {
 	Insert *pg.InsertStmt
 	Update *pg.UpdateStmt
 	Delete *pg.DeleteStmt
+	// Call says that it is CALL: Select has the call alone.
+	Call bool
 	// Explain says to show the query plan instead.
 	Explain bool
 	// Analyze, with Explain, says to run the statement and to tell how it went.

@@ -344,6 +344,17 @@ func definition(r *rewriter, f *pg.FuncCall) (finish, error) {
 	return func(n *pg.Node) (*pg.Node, error) { return find(n.GetFuncCall().Args[0]), nil }, nil
 }
 
+// functionText is pg_get_functiondef(oid) and its like.
+func functionText(column string) special {
+	return func(r *rewriter, f *pg.FuncCall) (finish, error) {
+		find, err := r.lookup("nd_function", column)
+		if err != nil || find == nil || len(f.Args) != 1 {
+			return noText(r, f)
+		}
+		return func(n *pg.Node) (*pg.Node, error) { return find(n.GetFuncCall().Args[0]), nil }, nil
+	}
+}
+
 // typeName returns what makes the name of the type with an OID and a modifier, or else what
 // unknown makes of the OID: the catalogs know those types that users have made.
 func (r *rewriter) typeName(unknown func(oid *pg.Node) *pg.Node) (func(oid, modifier *pg.Node) *pg.Node, error) {

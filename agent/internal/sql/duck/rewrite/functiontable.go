@@ -118,9 +118,10 @@ var specials = map[string]special{
 		return func(*pg.Node) (*pg.Node, error) { return integer(int64(r.in.Session.Temporary.OID)), nil }, nil
 	},
 	"obj_description": objectComment, "col_description": columnComment, "shobj_description": objectComment, "pg_get_constraintdef": definition, "format_type": formatType,
-	"pg_get_indexdef": definition, "pg_get_viewdef": definition, "pg_get_triggerdef": definition, "pg_get_ruledef": noText, "pg_get_functiondef": noText,
-	"pg_get_function_result": noText, "pg_get_function_arguments": noText, "pg_get_function_identity_arguments": noText,
-	"pg_get_serial_sequence": serialSequence, "pg_get_partkeydef": noText, "pg_get_statisticsobjdef_columns": noText,
+	"pg_get_indexdef": definition, "pg_get_viewdef": definition, "pg_get_triggerdef": definition, "pg_get_ruledef": noText, "pg_get_functiondef": functionText("definition"),
+	"pg_get_function_result": functionText("result"), "pg_get_function_arguments": functionText("arguments"), "pg_get_function_identity_arguments": functionText("identity"),
+	"pg_get_function_sqlbody": functionText("body"),
+	"pg_get_serial_sequence":  serialSequence, "pg_get_partkeydef": noText, "pg_get_statisticsobjdef_columns": noText,
 	"pg_tablespace_location": noText, "inet_client_addr": noText, "inet_server_addr": noText,
 	"pg_relation_size": zero, "pg_total_relation_size": zero, "pg_table_size": zero, "pg_indexes_size": zero,
 	"pg_database_size": zero, "txid_current": zero, "pg_stat_get_numscans": zero,
