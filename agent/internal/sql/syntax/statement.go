@@ -19,7 +19,7 @@ type Query struct {
 	Update *pg.UpdateStmt
 	Delete *pg.DeleteStmt
 	// Call says that it is CALL: Select has the call alone.
-	Call bool
+	Call bool `json:",omitempty"`
 	// Explain says to show the query plan instead.
 	Explain bool
 	// Analyze, with Explain, says to run the statement and to tell how it went.
