@@ -179,8 +179,10 @@ func (n *Node) runDuck(ctx context.Context, ready func()) error {
 	}
 	defer d.Close()
 	n.duck.Store(d)
+	notifier := &notifier{n: n}
+	defer notifier.stop()
 	server, err := sql.NewServer(sql.Config{
-		DB: exec.Wrap(n.db, n.txns), Meta: n.meta, Duck: d, Views: &clusterViews{n}, Operator: n.service, Waiter: n.service, Ender: &backend{n}, Rebalancer: n.service, Node: n.id.Node, Memory: n.memory.statements, MaxSessions: n.cfg.MaxConnections,
+		DB: exec.Wrap(n.db, n.txns), Meta: n.meta, Duck: d, Views: &clusterViews{n}, Operator: n.service, Waiter: n.service, Ender: &backend{n}, Notifier: notifier, Rebalancer: n.service, Node: n.id.Node, Memory: n.memory.statements, MaxSessions: n.cfg.MaxConnections,
 		Short: n.queues.short, Long: n.queues.long, Now: n.clock.Physical, ClosedLag: func() time.Duration { return n.machine.View().Settings.ClosedLag() },
 		ScratchDir: spillDir(n.cfg.DataDir), Version: n.cfg.Version, Denied: n.recordDenial, Logger: n.part("sql"), Planted: planted().SQL,
 	})

@@ -154,6 +154,7 @@ func (n *Node) sessionMethods() map[string]method {
 			}
 			return nil, nil
 		},
+		methodNotify:   n.notified,
 		methodSessions: func(context.Context, cluster.NodeID, []byte) ([]byte, error) { return json.Marshal(n.sessions()) },
 		methodEnd: func(_ context.Context, _ cluster.NodeID, payload []byte) ([]byte, error) {
 			var r endRequest

@@ -41,6 +41,8 @@ type conn struct {
 	login   Login
 	session Session
 
+	notifications notifications
+
 	account    account
 	statements map[string]*statement
 	portals    map[string]*portal
@@ -89,6 +91,7 @@ type conn struct {
 
 func newConn(ctx context.Context, s *Server, raw net.Conn) *conn {
 	c := &conn{server: s, raw: raw, net: raw, key: make([]byte, 32), account: account{budget: s.cfg.Memory}}
+	c.notifications.conn = c
 	// The sessions outlive ctx until Server.Run has told each to end.
 	c.ctx = context.WithoutCancel(ctx)
 	c.loginCtx, c.stopLogin = context.WithCancel(c.ctx)

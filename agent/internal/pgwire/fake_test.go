@@ -141,7 +141,7 @@ func (s *fakeSession) Prepare(_ context.Context, text string, oids []uint32) (*s
 			p.ParamTypes = append(p.ParamTypes, t)
 			p.Columns = append(p.Columns, column("c"+strconv.Itoa(i), t))
 		}
-	case "begin", "commit", "rollback", "insert", "fail", "panic", "set", "DEALLOCATE", "copyin", "copyout":
+	case "begin", "commit", "rollback", "insert", "fail", "panic", "set", "DEALLOCATE", "copyin", "copyout", "notify":
 	case "copy":
 		return nil, &sql.Error{Code: "0A000", Message: "COPY is not supported", Hint: "Use INSERT."}
 	default:
@@ -189,6 +189,8 @@ func (s *fakeSession) Execute(ctx context.Context, p *sql.Prepared, args []datum
 		s.tx, s.block = 'I', false
 	case "insert":
 		return "INSERT 0 1", nil
+	case "notify":
+		s.options.OnNotification(sql.Notification{Channel: words[1], Payload: "p", PID: 9})
 	case "copyin":
 		return s.sql.copyIn(ctx, sink.(sql.CopyClient))
 	case "copyout":

@@ -244,6 +244,8 @@ func word(m pgproto3.BackendMessage) string {
 		return fmt.Sprint("copyout ", m.OverallFormat, " ", m.ColumnFormatCodes)
 	case *pgproto3.CopyData:
 		return "data " + string(m.Data)
+	case *pgproto3.NotificationResponse:
+		return fmt.Sprint("heard ", m.Channel, " ", m.Payload, " ", m.PID)
 	case *pgproto3.CopyDone:
 		return "copydone"
 	case *pgproto3.NoData:

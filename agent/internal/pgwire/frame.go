@@ -150,6 +150,10 @@ func (w wire) Read(p []byte) (int, error) {
 		if err := c.armRead(); err != nil {
 			return 0, err
 		}
+		if c.idle && c.sendNotifications() {
+			c.out.due = true
+			continue
+		}
 		if c.copying != nil && c.copying.Err() != nil {
 			return 0, context.Cause(c.copying)
 		}

@@ -297,6 +297,7 @@ func (c *conn) openSession() error {
 		OnSettingChange: c.settingChanged,
 		OnStyleChange:   c.styleChanged,
 		OnNotice:        c.notice,
+		OnNotification:  c.notifications.add,
 	})
 	if err != nil {
 		return sql.AsError(err)

@@ -86,6 +86,7 @@ func (c *conn) handle(message pgproto3.FrontendMessage) error {
 
 // ready ends the answer to a simple query or to a Sync.
 func (c *conn) ready() {
+	c.sendNotifications()
 	c.out.readyForQuery(c.session.TxStatus())
 	c.idle, c.idleSince = true, time.Now()
 }

@@ -36,7 +36,11 @@ func (s *Session) Execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 		if tag, err = s.execute(ctx, p, args, sink, at); err == nil || !alone {
 			break
 		}
+		s.settleNotifying(false)
 		again, err = s.again(ctx, p, err)
+	}
+	if s.tx == nil { // the statement was the transaction
+		s.settleNotifying(err == nil || errors.Is(err, ErrRowsUnread))
 	}
 	if errors.Is(err, ErrRowsUnread) {
 		return "", ErrRowsUnread
@@ -220,6 +224,10 @@ func (s *Session) executeAround(ctx context.Context, node syntax.Node, at time.T
 		return s.setConstraints(ctx, node, at)
 	case *syntax.Maintain:
 		return s.maintain(node)
+	case *syntax.Listen:
+		return s.listen(node)
+	case *syntax.Notify:
+		return "NOTIFY", s.notify(node.Channel, node.Payload)
 	case *syntax.CreateSchedule:
 		return s.createSchedule(ctx, node)
 	case *syntax.AlterSchedule:
@@ -417,6 +425,7 @@ func (s *Session) environment(ctx context.Context) *queryplan.Session {
 		Setting: func(name string) (string, bool) { return s.setting(strings.ToLower(name)) }, Set: s.setConfig,
 		Sequence:       func(c queryplan.SequenceCall) (int64, error) { return s.sequence(ctx, c) },
 		SerialSequence: s.serialSequence, Privilege: s.privilege,
+		Notify:   s.notify,
 		Advisory: func(a queryplan.Advisory) (bool, error) { return s.advisory(ctx, a) },
 		Signal:   s.signaller(ctx),
 		Call: func(r *queryplan.Routine, args []datum.Datum) (datum.Datum, error) {

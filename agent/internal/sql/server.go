@@ -50,6 +50,8 @@ type Config struct {
 	// Ender ends sessions and statements of any node for pg_terminate_backend and its
 	// like; nil: they get 0A000.
 	Ender SessionEnder
+	// Notifier tells the other nodes of notifications; nil: there are none.
+	Notifier Notifier
 	// Denied is told of each statement that was refused for want of a role; may be nil.
 	Denied func(Denial)
 	Node   cluster.NodeID
@@ -108,6 +110,7 @@ type Server struct {
 	schemaPart time.Duration
 
 	sequences *sequences
+	listening listeners
 	planted   Planted
 
 	passwords ownChanges

@@ -39,6 +39,9 @@ type SessionOptions struct {
 	OnStyleChange func(datum.Style)
 	// OnNotice is called with warnings and notices, whose Severity says which.
 	OnNotice func(*Error)
+	// OnNotification is called with what the session listens to, at any time and by any
+	// goroutine. It must not block, nor call back; nil: there is nobody to tell.
+	OnNotification func(Notification)
 	// inside is set for what the node runs itself for a role that need not log in.
 	inside bool
 }
@@ -83,6 +86,7 @@ type Session struct {
 	// group has whoever waits for a lock of the session wait for all that it waits for.
 	group     txn.Group
 	numbering numbering
+	notifying notifying
 	// savepoints of the transaction, oldest first.
 	savepoints []savepoint
 
@@ -340,6 +344,7 @@ func (s *Session) Close() {
 	s.closeTx()
 	s.unlockAdvisory(true)
 	s.unlockAdvisory(false)
+	s.unlisten()
 	s.server.forget(s)
 }
 

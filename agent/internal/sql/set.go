@@ -156,6 +156,7 @@ func (s *Session) discard(ctx context.Context, node *syntax.Discard) (string, er
 	s.plans, s.named, s.namedCost = nil, nil, 0
 	s.closeCursors(func(*cursor) bool { return true })
 	s.unlockAdvisory(false)
+	s.unlisten()
 	if err := s.settings.Reset(""); err != nil {
 		return "", err
 	}

@@ -42,6 +42,7 @@ type savepoint struct {
 	readOnly   bool
 	deferring  *deferring
 	declared   int // cursors
+	notified   marked
 }
 
 // defaults are the modes that a transaction begins with.
@@ -340,6 +341,7 @@ func (s *Session) endTransaction(rollback bool) {
 	}
 	s.endCursors(rollback)
 	s.closeTx()
+	s.settleNotifying(!rollback)
 	s.unlockAdvisory(true)
 	s.block, s.failed, s.savepoints = false, false, nil
 	s.settings.End(rollback)
@@ -363,7 +365,7 @@ func (s *Session) savepoint(node *syntax.Savepoint) (string, error) {
 
 // mark is the state of the transaction now.
 func (s *Session) mark(name string) savepoint {
-	return savepoint{name: name, state: s.tx.Mark(), draft: s.draft, advisories: len(s.advised), settings: s.settings.Mark(), readOnly: s.modes.readOnly, deferring: s.deferring, declared: s.declared}
+	return savepoint{name: name, state: s.tx.Mark(), draft: s.draft, advisories: len(s.advised), settings: s.settings.Mark(), readOnly: s.modes.readOnly, deferring: s.deferring, declared: s.declared, notified: s.notifying.mark()}
 }
 
 // maxSavepoints bounds what a session keeps of them: some 200 bytes each.
@@ -387,6 +389,7 @@ func (s *Session) backTo(ctx context.Context, p *savepoint) {
 		s.notice("WARNING", "01000", "locks that were taken since the savepoint stay until the end of the transaction: %v", err)
 	}
 	s.advisoriesBackTo(p.advisories)
+	s.notifying.backTo(p.notified)
 	s.draft, s.deferring = p.draft, p.deferring
 	s.settings.BackTo(p.settings)
 	s.followSettings()

@@ -41,6 +41,8 @@ type Session struct {
 	// Setting and Set are current_setting and set_config; a nil value is the default.
 	Setting func(name string) (string, bool)
 	Set     func(name string, value *string, local bool) (string, error)
+	// Notify has those who listen on a channel told of a payload.
+	Notify func(channel, payload string) error
 	// Advisory carries out pg_advisory_lock and its like.
 	Advisory func(a Advisory) (done bool, err error)
 	// Sequence carries out nextval and its like; SerialSequence is pg_get_serial_sequence,

@@ -80,6 +80,13 @@ func (c *compiler) function(n *pg.FuncCall) (Expr, error) {
 		}
 		return signalCall(s, args)
 	}
+	if name == notifyFunction {
+		args, err := c.exprs(n.GetArgs())
+		if err != nil {
+			return nil, err
+		}
+		return notifyCall(args)
+	}
 	if s := syntax.SequenceFunction(n); s != "" {
 		return c.sequenceCall(s, n)
 	}

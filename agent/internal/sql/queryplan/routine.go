@@ -199,7 +199,7 @@ func builtIn(name string) bool {
 	_, advisory := advisoryFunction(name)
 	_, signal := signalFunction(name)
 	switch name {
-	case "nextval", "currval", "setval", "current_setting", "set_config", "pg_get_serial_sequence":
+	case "nextval", "currval", "setval", "current_setting", "set_config", "pg_get_serial_sequence", notifyFunction:
 		return true
 	}
 	return advisory || signal || nullary(name) != nil || slices.Contains(privilegeFunctions, name) || duck.Knows(name)

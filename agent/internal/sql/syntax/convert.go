@@ -70,8 +70,12 @@ func convertSession(stmt *pg.Node, _, _ string) (Node, *Error) {
 		return convertSetConstraints(n.ConstraintsSetStmt)
 	case *pg.Node_DiscardStmt:
 		return convertDiscard(n.DiscardStmt)
-	case *pg.Node_UnlistenStmt: // nobody listens
-		return &Discard{Tag: "UNLISTEN"}, nil
+	case *pg.Node_ListenStmt:
+		return &Listen{Channel: n.ListenStmt.GetConditionname()}, nil
+	case *pg.Node_UnlistenStmt:
+		return &Listen{Channel: n.UnlistenStmt.GetConditionname(), Stop: true}, nil
+	case *pg.Node_NotifyStmt:
+		return &Notify{Channel: n.NotifyStmt.GetConditionname(), Payload: n.NotifyStmt.GetPayload()}, nil
 	default:
 		return nil, nil
 	}
@@ -206,8 +210,6 @@ func isOff(n *pg.Node) bool {
 // there is something.
 func unsupportedStatement(stmt *pg.Node) *Error {
 	switch stmt.GetNode().(type) {
-	case *pg.Node_ListenStmt, *pg.Node_NotifyStmt:
-		return Unsupported("LISTEN and NOTIFY", "")
 	case *pg.Node_LockStmt:
 		return Unsupported("LOCK TABLE", "Lock the rows with SELECT ... FOR UPDATE, take pg_advisory_xact_lock(), or use SERIALIZABLE transactions.")
 	}

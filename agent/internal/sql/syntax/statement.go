@@ -128,7 +128,7 @@ type RollbackTo struct{ Name string }
 // Release is RELEASE SAVEPOINT.
 type Release struct{ Name string }
 
-// Discard is DISCARD or UNLISTEN; Tag is the command tag.
+// Discard is DISCARD; Tag is the command tag.
 type Discard struct {
 	Tag string
 	All bool // settings are reset too

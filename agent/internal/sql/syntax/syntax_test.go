@@ -93,7 +93,7 @@ func TestParse(t *testing.T) {
 		{"set time zone local", `SetSetting{"Name":"timezone","Values":null,"Local":false,"Reset":false}`},
 		{"set names 'utf8'", `SetSetting{"Name":"client_encoding","Values":["utf8"],"Local":false,"Reset":false}`},
 		{"set session authorization default", `SetSetting{"Name":"session_authorization","Values":null,"Local":false,"Reset":false}`},
-		{"unlisten *", `Discard{"Tag":"UNLISTEN","All":false}`}, {"close all", `CloseCursor{"Name":"","All":true}`},
+		{"unlisten *", `Listen{"Channel":"","Stop":true}`}, {"close all", `CloseCursor{"Name":"","All":true}`},
 		{"set search_path to a, b", `SetSetting{"Name":"search_path","Values":["a","b"],"Local":false,"Reset":false}`},
 		{"set local statement_timeout = 100", `SetSetting{"Name":"statement_timeout","Values":["100"],"Local":true,"Reset":false}`},
 		{"alter system set split_load_threshold = 5000", `AlterSystem{"Name":"split_load_threshold","Value":"5000"}`},

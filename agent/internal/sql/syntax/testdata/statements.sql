@@ -189,3 +189,6 @@ COPY (SELECT 1) TO STDOUT (FORMAT csv, FORCE_QUOTE *)
 VACUUM (FULL, ANALYZE) a, s.b
 ANALYZE
 CREATE TABLE t (a int) WITH (pool = 'x', fillfactor = 70, toast.autovacuum_enabled = false)
+LISTEN ch
+UNLISTEN ch
+NOTIFY ch, 'payload'
