@@ -106,6 +106,7 @@ test-long: build trial trial-planted ## long simulations, trials of ten minutes,
 	$(GO) test -tags 'invariants long' -count 1 -timeout 90m ./agent/internal/sim/...
 	$(GO) test -tags long -count 1 -timeout 60m -run 'TestAMillionUpdates|TestAnOldSnapshotIsTold' ./agent/agenttest
 	$(GO) test -tags long -count 1 -timeout 60m -v ./agent/agenttest/clients
+	ORACLE_PG_MUST=1 NODEDB_TEST_SEED=random NODEDB_BIN=$(CURDIR)/bin/checked $(GO) test -count 1 -timeout 90m -v -run TestGenerated ./agent/agenttest/oracle -args -statements 100000
 	NODEDB_TEST_SEED=random $(GO) test -tags invariants -count 5 -timeout 60m $(DRAWERS)
 	NODEDB_TEST_SEED=random $(GO) test -count 1 -timeout 60m -run TestRandomHistories ./agent/internal/placement -placement.histories 100000
 	$(GO) test -tags 'invariants planted nextversion' -count 1 -timeout 30m -run Planted -v $(PLANTERS)
