@@ -166,13 +166,11 @@ var floatPattern = regexp.MustCompile(`-?\d+(\.\d+)?(e[+-]?\d+)?`)
 
 var (
 	literalPattern = regexp.MustCompile(`'(?:[^']|'')*'|\b\d+(\.\d+)?(e[+-]?\d+)?\b|\bnull\b|\b[tqwrf]\d+\.\w+`)
-	castPattern    = regexp.MustCompile(`\?::\w+(\(\d+\)|\[\])?`)
 	aliasPattern   = regexp.MustCompile(`(\b(?:num|txt|dat|doc|emp|chg|big) )?\b[tqwrf]\d+\b`)
 )
 
-// shape is a statement without its values, so that those of one bug are alike.
+// shape is a statement without its values, which leaves their types, so that those of one bug are alike.
 func shape(statement string) string {
 	s := literalPattern.ReplaceAllString(statement, "?")
-	s = castPattern.ReplaceAllString(s, "?")
 	return aliasPattern.ReplaceAllString(s, "t")
 }

@@ -229,7 +229,7 @@ func arithmeticLiteral(op string, t datum.Type) datum.Type {
 		return t
 	case (t.IsDateTime() || t == datum.Time || t == datum.Timetz) && op == "+", t == datum.Interval && (op == "+" || op == "-"):
 		return datum.Interval
-	case t.IsDateTime() && op == "-":
+	case (t.IsDateTime() || t == datum.Time) && op == "-":
 		return t
 	}
 	return datum.Unknown

@@ -164,6 +164,20 @@ func (r *rewriter) decidedArgument(f *pg.FuncCall, name string) error {
 		if t == datum.Bytea {
 			return unsupported(f.Location, "string_agg of bytea")
 		}
+		if _, ok := r.constantValue(f.Args[len(f.Args)-1]); !ok && f.Args[len(f.Args)-1].GetParamRef() == nil {
+			return unsupported(f.Location, "string_agg with a separator that is not a constant")
+		}
+	case "array_remove", "array_append":
+		if len(f.Args) == 2 && r.typeOf(f.Args[1]) != datum.Unknown && !r.typeOf(f.Args[1]).IsArray() {
+			return r.typeLiteral(&f.Args[0], r.typeOf(f.Args[1])|datum.Array)
+		}
+	case "array_cat":
+		if len(f.Args) == 2 {
+			if err := r.typeLiteral(&f.Args[0], r.typeOf(f.Args[1])); err != nil {
+				return err
+			}
+			return r.typeLiteral(&f.Args[1], r.typeOf(f.Args[0]))
+		}
 	case "percentile_cont":
 		if len(f.AggOrder) == 1 && r.typeOf(f.AggOrder[0].GetSortBy().GetNode()) == datum.Interval {
 			return unsupported(f.Location, "percentile_cont of intervals")

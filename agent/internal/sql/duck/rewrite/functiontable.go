@@ -209,6 +209,11 @@ func specialLength(r *rewriter, f *pg.FuncCall) (finish, error) {
 	case lastName(f.Funcname) == "octet_length":
 		name = "strlen"
 	}
+	if pad := r.padded(f.Args[0]); pad != nil && name == "strlen" {
+		return func(n *pg.Node) (*pg.Node, error) {
+			return cast(call(name, pad(n.GetFuncCall().Args[0])), "INTEGER"), nil
+		}, nil
+	}
 	return func(n *pg.Node) (*pg.Node, error) { return cast(call(name, n.GetFuncCall().Args[0]), "INTEGER"), nil }, nil
 }
 
