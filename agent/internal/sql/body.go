@@ -154,8 +154,12 @@ func (b *bodyFields) Field(row, column string, position int) (int, error) {
 	switch {
 	case v == nil:
 		return 0, nil
-	case v.record && row == "":
+	case v.record && row == "" && (b.columns.names[column] || b.columns.relations[column]):
 		return 0, nil
+	case v.record && row == "":
+		wrong := syntax.Unsupported("a row as a value in an expression", "Name its fields, or use to_jsonb of it.")
+		wrong.Position = position
+		return 0, wrong
 	case row == "" && b.columns.names[column]:
 		return 0, &Error{Code: "42702", Message: fmt.Sprintf("column reference %q is ambiguous", column), Detail: "It could refer to either a PL/pgSQL variable or a table column.", Position: position}
 	case v.record && v.shape == nil:
@@ -377,6 +381,9 @@ func (f *frame) target(t *syntax.BodyTarget) (*variable, int, error) {
 // assign sets a target.
 func (f *frame) assign(ctx context.Context, t *syntax.BodyTarget, value datum.Datum) error {
 	v, i, err := f.target(t)
+	if err == nil && t.Index != nil {
+		value, err = f.withElement(ctx, t, v, i, value)
+	}
 	if err != nil {
 		return err
 	}
@@ -422,6 +429,9 @@ func (f *frame) take(ctx context.Context, targets []syntax.BodyTarget, columns [
 		if err == nil && value.Null && value.Type == datum.Unknown {
 			if value.Type = v.typ; v.record && i >= 0 {
 				value.Type = v.shape.types[i]
+			}
+			if targets[n].Index != nil {
+				value.Type = value.Type.Elem()
 			}
 		}
 		if err == nil {

@@ -140,6 +140,8 @@ func (c *bodyChecker) statement(st syntax.BodyStatement) error {
 		return c.exprs(st.Expr)
 	case *syntax.BodyExit:
 		return c.exprs(st.When)
+	case *syntax.BodyAssert:
+		return c.exprs(&st.Condition, st.Message)
 	case *syntax.BodyDiagnostics:
 		return c.targets(st.Targets, nil)
 	}

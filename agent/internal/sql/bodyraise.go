@@ -80,6 +80,24 @@ func (f *frame) raise(ctx context.Context, st *syntax.BodyRaise) error {
 	return nil
 }
 
+// assert carries ASSERT out.
+func (f *frame) assert(ctx context.Context, st *syntax.BodyAssert) error {
+	if yes, err := f.condition(ctx, &st.Condition); err != nil || yes {
+		return err
+	}
+	failed := &Error{Code: "P0004", Message: "assertion failed"}
+	if st.Message != nil {
+		v, err := f.evaluate(ctx, st.Message)
+		if err != nil {
+			return err
+		}
+		if !v.Null {
+			failed.Message = v.Text()
+		}
+	}
+	return failed
+}
+
 // raiseOptions reads USING.
 func (f *frame) raiseOptions(ctx context.Context, st *syntax.BodyRaise, e *Error) error {
 	to := map[string]*string{"errcode": &e.Code, "message": &e.Message, "detail": &e.Detail, "hint": &e.Hint, "column": &e.Column, "constraint": &e.Constraint,

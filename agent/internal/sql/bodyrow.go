@@ -214,3 +214,47 @@ func rowText(row []datum.Datum) string {
 	out.WriteByte(')')
 	return out.String()
 }
+
+// withElement is the array that a target has, with another element.
+func (f *frame) withElement(ctx context.Context, t *syntax.BodyTarget, v *variable, i int, value datum.Datum) (datum.Datum, error) {
+	now := v.value
+	switch {
+	case v.record && i < 0:
+		return now, &Error{Code: "42804", Message: "cannot subscript type record because it does not support subscripting"}
+	case v.record && v.row == nil:
+		now = datum.MakeNull(v.shape.types[i])
+	case v.record:
+		now = v.row[i]
+	default:
+		now.Type = v.typ
+	}
+	if !now.Type.IsArray() {
+		return now, &Error{Code: "42804", Message: fmt.Sprintf("cannot subscript type %s because it does not support subscripting", now.Type.SQLName())}
+	}
+	at, err := f.evaluate(ctx, t.Index)
+	if err == nil {
+		at, err = f.convert(ctx, at, datum.Int4, -1)
+	}
+	if err == nil {
+		value, err = f.convert(ctx, value, now.Type.Elem(), -1)
+	}
+	switch {
+	case err != nil:
+		return now, err
+	case at.Null:
+		return now, &Error{Code: "22004", Message: "array subscript in assignment must not be null"}
+	}
+	var values []datum.Datum
+	if !now.Null {
+		values = slices.Clone(now.A.Values)
+	}
+	const most = 1 << 20
+	if n := at.I; n < 1 || n > most || len(values) == 0 && n > 1 {
+		return now, syntax.Unsupported("an array that does not begin at 1", "Assign the whole array.")
+	}
+	for int64(len(values)) < at.I {
+		values = append(values, datum.MakeNull(now.Type.Elem()))
+	}
+	values[at.I-1] = value
+	return datum.MakeArray(now.Type.Elem(), values), nil
+}

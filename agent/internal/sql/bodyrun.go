@@ -135,6 +135,8 @@ func (f *frame) plain(ctx context.Context, st syntax.BodyStatement) (position in
 		return st.Position, "RAISE", f.raise(ctx, st)
 	case *syntax.BodyDiagnostics:
 		return st.Position, "GET DIAGNOSTICS", f.diagnose(ctx, st)
+	case *syntax.BodyAssert:
+		return st.Position, "ASSERT", f.assert(ctx, st)
 	case *syntax.BodyNull:
 		return 0, "", nil
 	}
@@ -145,7 +147,7 @@ func (f *frame) plain(ctx context.Context, st syntax.BodyStatement) (position in
 func (f *frame) assignment(ctx context.Context, st *syntax.BodyAssign) error {
 	if to, i, err := f.target(&st.Target); err != nil {
 		return err
-	} else if to.record && i < 0 {
+	} else if to.record && i < 0 && st.Target.Index == nil {
 		return f.setRow(ctx, to, &st.Value)
 	}
 	v, err := f.evaluate(ctx, &st.Value)

@@ -93,6 +93,14 @@ func TestBodyCorpus(t *testing.T) {
 	}
 }
 
+// TestRoutineCorpus: triggers, functions and procedures as migrations have them do what
+// PostgreSQL 15 did when testdata/routines.txt was made, as functions.txt.
+func TestRoutineCorpus(t *testing.T) {
+	if n := newFixture(t, startDuck(t)).open().compared("testdata/routines.txt", nil); n < 130 {
+		t.Errorf("the corpus has %d statements only", n)
+	}
+}
+
 // TestInsteadOfCorpus: statements that change views by their triggers are as PostgreSQL 15 had
 // them when testdata/insteadof.txt was made.
 func TestInsteadOfCorpus(t *testing.T) {

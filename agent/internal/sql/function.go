@@ -186,7 +186,7 @@ func routineOf(scope catalog.Scope, o *cluster.Object) (*queryplan.Routine, bool
 // is called; nil: it is more than that.
 func expressionBody(o *cluster.Object) *pg.Node {
 	f := o.Function
-	if f.Language != "sql" || f.SetOf || f.Definer || f.Procedure || len(f.Outputs()) > 0 {
+	if f.Language != "sql" || f.SetOf || f.Definer || len(f.Settings) > 0 || f.Procedure || len(f.Outputs()) > 0 {
 		return nil
 	}
 	texts := syntax.Split(f.Body)

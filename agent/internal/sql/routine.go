@@ -260,7 +260,25 @@ func (s *Session) deeper(o *cluster.Object) (leave func(), err error) {
 	if o != nil && o.Function.Volatility != "volatile" { // it reads what the statement reads that calls it
 		s.steady++
 	}
-	return func() { s.depth, s.user, s.steady = s.depth-1, user, steady }, nil
+	undo := func() { s.depth, s.user, s.steady = s.depth-1, user, steady }
+	if o == nil || len(o.Function.Settings) == 0 {
+		return undo, nil
+	}
+	names, values := make([]string, len(o.Function.Settings)), make([]string, len(o.Function.Settings))
+	for i, set := range o.Function.Settings {
+		names[i], values[i] = set.Name, set.Value
+	}
+	back, wrong := s.settings.Within(names, values)
+	if wrong != nil {
+		undo()
+		return nil, wrong
+	}
+	s.followSettings()
+	return func() {
+		back()
+		s.followSettings()
+		undo()
+	}, nil
 }
 
 // callProcedure carries CALL out. Its result is the row of what the procedure gives back.

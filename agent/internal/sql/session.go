@@ -101,6 +101,7 @@ type Session struct {
 	// depth is how many triggers and functions are being carried out, each by the one before, and
 	// triggers are those that were.
 	depth    int
+	fired    int // how many of these are triggers
 	triggers map[cluster.ObjectID]*compiledTrigger
 	// functions are those that were called, and steady counts the calls under way of those
 	// that read what the statement reads that calls them.

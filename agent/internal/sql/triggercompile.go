@@ -76,7 +76,6 @@ func (s *Session) compileTrigger(ctx context.Context, table *catalog.Table, t *c
 
 // look notes what the body may do beside looking at NEW and OLD.
 func (c *compiledTrigger) look() {
-	any := func() { c.reads, c.sets, c.keys = true, true, true }
 	syntax.EachInBody(c.body.statements, &syntax.BodyVisitor{
 		Statement: func(st syntax.BodyStatement) {
 			switch st := st.(type) {
@@ -96,7 +95,7 @@ func (c *compiledTrigger) look() {
 		Target: func(t *syntax.BodyTarget) {
 			switch {
 			case t.Row == "" && t.Name == "new":
-				any()
+				c.sets, c.keys = true, true
 			case t.Row == "new":
 				i, ok := c.table.ColumnIndex(t.Name)
 				c.sets, c.keys = true, c.keys || ok && c.table.IsKey(i)

@@ -123,6 +123,8 @@ func (c *compiledTrigger) fire(ctx context.Context, o *occasion) ([]datum.Datum,
 		return nil, err
 	}
 	defer leave()
+	s.fired++
+	defer func() { s.fired-- }()
 	f := c.frame(o)
 	out, err := f.run(ctx, c.body.statements)
 	switch {

@@ -308,8 +308,28 @@ func (s Scope) functionOptions(f *cluster.Function, o *syntax.FunctionOptions) e
 	if f.Leakproof && s.Rights != nil && !s.Rights.Super {
 		return &syntax.Error{Code: "42501", Message: "only superuser can define a leakproof function"}
 	}
-	if len(o.Settings) > 0 {
-		return syntax.Unsupported("SET of a function", "Set it in the session, or name schemas in the body.")
+	return setFunction(f, o.Settings)
+}
+
+// setFunction reads SET and RESET of a function.
+func setFunction(f *cluster.Function, list []syntax.SetSetting) error {
+	for _, set := range list {
+		rest := slices.DeleteFunc(slices.Clone(f.Settings), func(was cluster.FunctionSetting) bool { return was.Name == set.Name || set.Name == "" })
+		switch {
+		case set.Name == "role" || set.Name == "session_authorization":
+			return syntax.Unsupported("SET "+set.Name+" of a function", "Use SECURITY DEFINER.")
+		case len(set.Values) > 0 && set.Name == "search_path":
+			path := make([]string, len(set.Values))
+			for i, name := range set.Values {
+				path[i] = syntax.QuoteIdent(name)
+			}
+			rest = append(rest, cluster.FunctionSetting{Name: set.Name, Value: strings.Join(path, ", ")})
+		case len(set.Values) > 0:
+			rest = append(rest, cluster.FunctionSetting{Name: set.Name, Value: strings.Join(set.Values, ", ")})
+		case !set.Reset && set.Name != "":
+			return syntax.Unsupported("SET of a function without a value", "Write the value.")
+		}
+		f.Settings = rest
 	}
 	return nil
 }

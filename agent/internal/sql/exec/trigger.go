@@ -119,12 +119,13 @@ func (r *Run) changeFired(ctx context.Context, ch *queryplan.Change, rows []foun
 			if err != nil {
 				return nil, err
 			}
+			if !fires { // it may have changed the row in the place of the statement
+				continue
+			}
 			if now, _ := r.Tx.find(ch.Table, f.key); now != was[i] {
 				return nil, changedMeanwhile(event)
 			}
-			if fires {
-				kept = append(kept, f)
-			}
+			kept = append(kept, f)
 		}
 		some, err := r.bufferChanges(ctx, ch, kept)
 		if err != nil {

@@ -33,6 +33,8 @@ type Session struct {
 	Location    *time.Location
 	PID         uint32
 	Version     string // what version() says
+	// TriggerDepth is how many triggers are being carried out, each by the one before.
+	TriggerDepth int
 	// ClosedLag is how long before now the time is that followers can serve, while they
 	// are read: follower_read_timestamp().
 	ClosedLag time.Duration

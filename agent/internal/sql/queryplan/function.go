@@ -144,6 +144,10 @@ func nullary(name string) Expr {
 		return sessionText(datum.Name, func(s *Session) string { return s.Database })
 	case "current_schema":
 		return currentSchema()
+	case "pg_trigger_depth":
+		return &fn{typ: datum.Int4, volatile: true, eval: func(env *Env, _ []datum.Datum) (datum.Datum, error) {
+			return datum.MakeInt(datum.Int4, int64(env.Session.TriggerDepth)), nil
+		}}
 	case "pg_backend_pid":
 		return &fn{typ: datum.Int4, eval: func(env *Env, _ []datum.Datum) (datum.Datum, error) {
 			return datum.MakeInt(datum.Int4, int64(int32(env.Session.PID))), nil

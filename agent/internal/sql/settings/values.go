@@ -219,6 +219,29 @@ func (s *Values) End(rollback bool) {
 	s.Report()
 }
 
+// Within has settings have values until leave is called: those of a function.
+func (s *Values) Within(names, values []string) (leave func(), err *syntax.Error) {
+	was := s.local
+	leave = func() {
+		s.local = maps.Clone(s.local)
+		for _, name := range names {
+			if delete(s.local, name); was != nil {
+				if v, ok := was[name]; ok {
+					put(&s.local, name, v)
+				}
+			}
+		}
+		s.Report()
+	}
+	for i, name := range names {
+		if err := s.Set(name, values[i], true); err != nil {
+			leave()
+			return nil, err
+		}
+	}
+	return leave, nil
+}
+
 // Mark are the values at a savepoint. The maps are never changed.
 type Mark struct{ values, local map[string]string }
 

@@ -28,9 +28,11 @@ type (
 		Conditions []string
 		Statements []BodyStatement
 	}
-	// BodyTarget is what is assigned to: a variable, or Row.Name, a field of one.
+	// BodyTarget is what is assigned to: a variable, or Row.Name, a field of one; with Index
+	// an element of that.
 	BodyTarget struct {
 		Row, Name string
+		Index     *Expr `json:",omitempty"`
 		Position  int
 	}
 	// BodyInto has the first row of a result be assigned; Strict: there has to be one.
@@ -91,6 +93,12 @@ type (
 		Items    []string // in lower case
 		Position int
 	}
+	// BodyAssert is ASSERT.
+	BodyAssert struct {
+		Condition Expr
+		Message   *Expr `json:",omitempty"`
+		Position  int
+	}
 	// BodyNull is NULL, which does nothing.
 	BodyNull struct{ Position int }
 )
@@ -102,6 +110,7 @@ func (*BodyCase) bodyStatement()        {}
 func (*BodyLoop) bodyStatement()        {}
 func (*BodyExit) bodyStatement()        {}
 func (*BodyDiagnostics) bodyStatement() {}
+func (*BodyAssert) bodyStatement()      {}
 func (*BodyNull) bodyStatement()        {}
 
 // raw is the text of the current token.
@@ -360,8 +369,48 @@ func (b *bodyParser) target() (BodyTarget, *Error) {
 		out.Name, err = b.identifier()
 	}
 	if err == nil && b.raw() == "[" {
-		err = unsupportedAt("assigning to an element of an array", "Assign the whole array.", b.token.start+1)
+		err = b.element(&out)
 	}
+	return out, err
+}
+
+// element reads [index] behind what is assigned to.
+func (b *bodyParser) element(out *BodyTarget) *Error {
+	b.advance()
+	start, end, open := b.token.start, b.token.start, 0
+	for ; open > 0 || b.raw() != "]"; b.advance() {
+		switch {
+		case b.token.kind == tokenEnd || b.token.kind == tokenBad || b.token.kind == tokenSemicolon:
+			return near(b.text, b.token)
+		case b.raw() == "[":
+			open++
+		case b.raw() == "]":
+			open--
+		}
+		end = b.token.end
+	}
+	e, err := b.exprOf(b.text[start:end], start)
+	if err != nil {
+		return err
+	}
+	out.Index = &e
+	if b.advance(); b.raw() == "[" {
+		return unsupportedAt("assigning to an element of an array of several dimensions", "Assign the whole array.", b.token.start+1)
+	}
+	return nil
+}
+
+// assert reads ASSERT condition [, message].
+func (b *bodyParser) assert() (BodyStatement, *Error) {
+	out := &BodyAssert{Position: b.token.start + 1}
+	b.advance()
+	var err *Error
+	if out.Condition, err = b.expr(","); err != nil || b.token.kind != tokenComma {
+		return out, err
+	}
+	b.advance()
+	message, err := b.expr()
+	out.Message = &message
 	return out, err
 }
 

@@ -245,7 +245,9 @@ func (b *bodyParser) statement() (BodyStatement, *Error) {
 	case "null":
 		b.advance()
 		return &BodyNull{pos}, nil
-	case "open", "fetch", "move", "close", "assert", "commit", "rollback":
+	case "assert":
+		return b.assert()
+	case "open", "fetch", "move", "close", "commit", "rollback":
 		return nil, unsupportedAt(strings.ToUpper(b.word())+" in a body", "", pos)
 	default:
 		return b.queryUntil()
@@ -586,15 +588,4 @@ func findBody(text string) (*cursor, bool) {
 func (p *cursor) peek() tokenKind {
 	p.advance()
 	return p.token.kind
-}
-
-// RowFields are the expressions between the parentheses of ROW(...); ok is false if the text
-// is none.
-func RowFields(text string) (fields string, ok bool) {
-	e, err := ParseExpression(text)
-	if err != nil || e.GetRowExpr() == nil {
-		return "", false
-	}
-	from, to := strings.IndexByte(text, '('), strings.LastIndexByte(text, ')')
-	return text[from+1 : max(to, from+1)], true
 }

@@ -1,5 +1,7 @@
 package syntax
 
+import "strings"
+
 // BodyVisitor is told what stands in a body; each of its functions may be nil.
 type BodyVisitor struct {
 	Statement func(BodyStatement)
@@ -33,6 +35,7 @@ func (v *BodyVisitor) into(into *BodyInto) {
 
 func (v *BodyVisitor) targets(list []BodyTarget) {
 	for i := range list {
+		v.exprs(list[i].Index)
 		if v.Target != nil {
 			v.Target(&list[i])
 		}
@@ -75,6 +78,8 @@ func (v *BodyVisitor) inside(st BodyStatement) {
 		v.execute(st.Execute)
 	case *BodyExit:
 		v.exprs(st.When)
+	case *BodyAssert:
+		v.exprs(&st.Condition, st.Message)
 	case *BodyDiagnostics:
 		v.targets(st.Targets)
 	default:
@@ -120,4 +125,15 @@ func (v *BodyVisitor) nested(st BodyStatement) {
 			EachInBody(st.Handlers[i].Statements, v)
 		}
 	}
+}
+
+// RowFields are the expressions between the parentheses of ROW(...); ok is false if the text
+// is none.
+func RowFields(text string) (fields string, ok bool) {
+	e, err := ParseExpression(text)
+	if err != nil || e.GetRowExpr() == nil {
+		return "", false
+	}
+	from, to := strings.IndexByte(text, '('), strings.LastIndexByte(text, ')')
+	return text[from+1 : max(to, from+1)], true
 }
