@@ -89,7 +89,7 @@ func (b *backend) Row(collection string, key []string) ([]byte, error) {
 	if err != nil {
 		return nil, &admin.Error{Kind: admin.KindInvalid, Message: err.Error(), Err: err}
 	}
-	return keys.Row(c.Collection.Pool, keys.VShardOf(c.ID, encoded), c.ID, encoded), nil
+	return keys.Row(c.Collection.Pool, keys.VShardOf(c.RowsID(), encoded), c.RowsID(), encoded), nil
 }
 
 // Plan implements admin.Operator.

@@ -8,7 +8,15 @@ import (
 
 // Collection is what an object that has rows says of them.
 type Collection struct {
-	Pool    PoolID   `json:"pool,omitempty"` // where its rows live
+	Pool PoolID `json:"pool,omitempty"` // where its rows live
+	// Rows is the id under which they do, since they were moved there; 0: that of the object.
+	Rows ObjectID `json:"rows,omitempty"`
+	// Since is the time, as a timestamp, from which on they are there: as of before they are
+	// in Left, for as long as that is kept.
+	Since uint64 `json:"since,omitempty"`
+	Left  *Place `json:"left,omitempty"`
+	// Move is its way to another pool; nil: it stays.
+	Move    *Move    `json:"move,omitempty"`
 	Columns []Column `json:"columns"`
 	// PrimaryKey lists column ids in key order; never empty.
 	PrimaryKey []ColumnID `json:"primaryKey"`
@@ -188,7 +196,7 @@ func (c *Collection) validate() error {
 	if err := c.validateIndexes(); err != nil {
 		return err
 	}
-	return errors.Join(c.validateChecks(ids), c.validateTriggers(ids), c.validateForeignKeys(ids))
+	return errors.Join(c.validateChecks(ids), c.validateTriggers(ids), c.validateForeignKeys(ids), c.validateMove())
 }
 
 func (c *Collection) validateChecks(columns map[ColumnID]bool) error {

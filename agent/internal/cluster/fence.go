@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"cmp"
+	"math"
 	"slices"
 )
 
@@ -42,6 +43,33 @@ type SchemaFence struct {
 	// At is the time of the entry that set it, as a timestamp: all that was laid by who
 	// knew an older version was laid before.
 	At uint64
+}
+
+// closedVersion is a version that no descriptor has.
+const closedVersion = math.MaxUint64
+
+// Closing is a fence that closes a place for good, whatever versions there will be: nothing
+// is written, locked or read there any more but as of before.
+func Closing(c CollectionID) SchemaFence {
+	return SchemaFence{SchemaVersion: SchemaVersion{Collection: c, Version: closedVersion}, Reads: true}
+}
+
+// Abandoned is a fence that has nothing be written any more that would be lost.
+func Abandoned(c CollectionID) SchemaFence {
+	return SchemaFence{SchemaVersion: SchemaVersion{Collection: c, Version: closedVersion}}
+}
+
+// Closes reports whether it closes a place for good.
+func (s SchemaFence) Closes() bool { return s.Reads && s.Version == closedVersion }
+
+// Closed are the places that are closed for good.
+func (f *Fence) Closed() (out []SchemaFence) {
+	for _, s := range f.Schemas {
+		if s.Closes() {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // Schema is what requests about a collection have to rest on; the zero SchemaFence: on

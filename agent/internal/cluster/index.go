@@ -107,24 +107,6 @@ func (x *Index) Names(id ColumnID) bool {
 	return false
 }
 
-// Stored is what an index is, as a collection that was dropped.
-func (x *Index) Stored(table *Object) Object {
-	return Object{ID: x.ID, Parent: table.Parent, Kind: KindTable, Name: x.Name, Owner: table.Owner, Collection: &Collection{Pool: table.Collection.Pool}}
-}
-
-// StoredIDs are the ids under which a table keeps anything: its own, and those of its
-// indexes.
-func (o *Object) StoredIDs() []ObjectID {
-	if o.Collection == nil {
-		return nil
-	}
-	out := []ObjectID{o.ID}
-	for i := range o.Collection.Indexes {
-		out = append(out, o.Collection.Indexes[i].ID)
-	}
-	return out
-}
-
 func (c *Collection) validateIndexes() error {
 	ids, names := map[ObjectID]bool{}, map[string]bool{}
 	for i := range c.Indexes {

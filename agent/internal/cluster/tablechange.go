@@ -1,6 +1,9 @@
 package cluster
 
-import "slices"
+import (
+	"reflect"
+	"slices"
+)
 
 // TableChange is what a schema change makes of a table: elements that its descriptor has
 // in an intermediate state (ElementState), which become public, or go.
@@ -25,10 +28,15 @@ type TableChange struct {
 	// Leaves are constraints, and indexes of such among Drops, that stay if the change comes
 	// to nothing, by their ids: it puts others in their stead.
 	Leaves []ObjectID `json:"leaves,omitempty"`
+	// Move says that it goes to another pool, as its descriptor says, and From and To what
+	// the pools are called. Nothing else is changed then.
+	Move bool   `json:"move,omitempty"`
+	From string `json:"from,omitempty"`
+	To   string `json:"to,omitempty"`
 }
 
 // Proves reports whether the change may turn out to be one that the rows do not allow.
-func (t *TableChange) Proves() bool { return len(t.Indexes) > 0 || t.Validates() }
+func (t *TableChange) Proves() bool { return len(t.Indexes) > 0 || t.Validates() || t.Move }
 
 // Validates reports whether rows are to be looked at, and nothing is written.
 func (t *TableChange) Validates() bool {
@@ -63,6 +71,7 @@ func (t *TableChange) Of(rows *Collection) *TableChange {
 	gone := func(id ObjectID) bool {
 		return !slices.ContainsFunc(rows.Indexes, func(x Index) bool { return x.ID == id })
 	}
+	out.Move = t.Move && rows.Move != nil
 	out.Indexes, out.Drops = slices.DeleteFunc(slices.Clone(t.Indexes), gone), slices.DeleteFunc(slices.Clone(t.Drops), gone)
 	return &out
 }
@@ -83,7 +92,7 @@ type Failure struct {
 func (c *Collection) SameElements(other *Collection) bool {
 	return slices.EqualFunc(c.Columns, other.Columns, func(a, b Column) bool {
 		return a.ID == b.ID && a.NotNull == b.NotNull && a.NotNullState == b.NotNullState
-	}) && slices.EqualFunc(c.Checks, other.Checks, func(a, b Check) bool {
+	}) && c.Pool == other.Pool && reflect.DeepEqual(c.Move, other.Move) && slices.EqualFunc(c.Checks, other.Checks, func(a, b Check) bool {
 		return a.ID == b.ID && a.State == b.State && a.Leaving == b.Leaving
 	}) &&
 		slices.EqualFunc(c.ForeignKeys, other.ForeignKeys, func(a, b ForeignKey) bool {

@@ -40,7 +40,7 @@ func (l *Lock) Evaluate(rows *storage.Rows, desc *cluster.RangeDescriptor, pendi
 	c, res, size := &command{}, &Result{Outcome: Applied}, 0
 	d.Leaves, d.Found = make([]any, len(pending)), make([]any, len(l.Rows))
 	for i, row := range l.Rows {
-		if refusal := e.outside(row); refusal != nil {
+		if refusal := e.unlockable(row); refusal != nil {
 			return refuse(i, refusal), nil
 		}
 		if by := pending[i].Skip; len(by) > 0 {

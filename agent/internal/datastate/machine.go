@@ -66,6 +66,7 @@ func (m *Machine) Reload(r storage.Reader, desc *cluster.RangeDescriptor) error 
 	if err != nil {
 		return fmt.Errorf("read the fence: %w", err)
 	}
+	l = l.fenced(f.Closed())
 	m.fence.Store(f)
 	m.applied, m.changes = l, nil
 	m.shown.Store(l)
@@ -78,6 +79,7 @@ func (m *Machine) Mirror() evaluation.Mirror {
 	if len(m.changes) > 0 {
 		m.applied, m.changes = m.applied.changed(m.changes), nil
 	}
+	m.applied = m.applied.fenced(m.Fence().Closed())
 	return m.applied
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/evaluation"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/lock"
 	"github.com/nodedb/nodedb/agent/internal/storage"
@@ -21,6 +22,7 @@ type mirror struct {
 	rows    sorted[LockRecord] // by row
 	records sorted[TxnRecord]  // by key
 	intents int
+	closed  []cluster.SchemaFence // places that are closed for good
 }
 
 // noLocks is the mirror of a range in which no transaction has left anything.
@@ -50,6 +52,26 @@ func (m *mirror) rowsOf(txn cluster.TxnID, s *TxnSpan) iter.Seq[[]byte] {
 			}
 		}
 	}
+}
+
+// fenced is the mirror of a range in which places are closed for good.
+func (m *mirror) fenced(closed []cluster.SchemaFence) *mirror {
+	if slices.Equal(m.closed, closed) {
+		return m
+	}
+	next := *m
+	next.closed = closed
+	return &next
+}
+
+// Closed satisfies evaluation.Mirror.
+func (m *mirror) Closed(c cluster.CollectionID) (at hlc.Timestamp, closed bool) {
+	for i := range m.closed {
+		if m.closed[i].Collection == c {
+			return hlc.Timestamp(m.closed[i].At), true
+		}
+	}
+	return 0, false
 }
 
 // Len satisfies evaluation.Mirror.
@@ -148,7 +170,7 @@ func (m *mirror) changed(changes []lockChange) *mirror {
 		intents += c.lock.intents() - m.rows.get(c.key).intents()
 		rows = append(rows, entry[LockRecord]{c.key, c.lock})
 	}
-	return (&mirror{rows: m.rows.changed(rows), records: m.records.changed(records), intents: intents}).orNone()
+	return (&mirror{rows: m.rows.changed(rows), records: m.records.changed(records), intents: intents, closed: m.closed}).orNone()
 }
 
 // intents is how many intents there are: one or none.
@@ -161,7 +183,7 @@ func (l *LockRecord) intents() int {
 
 // within is the part of the mirror that is desc's.
 func (m *mirror) within(desc *cluster.RangeDescriptor) *mirror {
-	next := &mirror{}
+	next := &mirror{closed: m.closed}
 	for key, l := range m.rows.from("") {
 		if keys.Owns(desc, []byte(key)) {
 			next.addRow(key, l)
@@ -181,7 +203,7 @@ func (m *mirror) addRow(row string, l *LockRecord) {
 }
 
 func (m *mirror) orNone() *mirror {
-	if m.Len() == 0 {
+	if m.Len() == 0 && len(m.closed) == 0 {
 		return noLocks
 	}
 	return m

@@ -12,8 +12,8 @@ import (
 
 // Raise has the range refuse requests that rest on older versions of descriptors than
 // those of Schemas, from its command on. The answer says up to where the range goes; it is
-// given when no intent is left there that was laid before: until then it is Blocked, by
-// their transactions. A range that is split off later refuses the same.
+// given when no intent is left there that was laid before, and in a place that is closed no
+// durable lock: until then it is Blocked, by their transactions. A range that is split off later refuses the same.
 type Raise struct {
 	machine *Machine
 
@@ -33,7 +33,7 @@ func (r *Raise) Touches() [][]byte { return nil }
 // Locks satisfies evaluation.Request.
 func (r *Raise) Locks() evaluation.Locks { return evaluation.Locks{} }
 
-// Blocked satisfies evaluation.Request. Locks do not block a Raise.
+// Blocked satisfies evaluation.Request. Locks do not block the evaluation of a Raise.
 func (r *Raise) Blocked(by []Blocker) []byte { return blocked(by) }
 
 // Evaluate satisfies evaluation.Request.
@@ -53,22 +53,26 @@ func (r *Raise) Evaluate(_ *storage.Rows, desc *cluster.RangeDescriptor, _ []eva
 	return say(&Result{Outcome: Applied, Until: desc.End}), nil
 }
 
-// older are intents of the collections that were laid before the fence was there.
+// older are intents of the collections that were laid before the fence was there, and the
+// durable locks in those that are closed, since who comes later does not meet them.
 func (r *Raise) older(fence *cluster.Fence) (by []Blocker) {
 	shown := r.machine.shown.Load()
-	if shown.intents == 0 {
-		return nil
-	}
 	for key, l := range shown.rows.from("") {
-		if l.Intent == nil {
-			continue
-		}
 		row := []byte(key)
 		parts, err := keys.DecodeRow(row)
-		if err != nil || !r.names(parts.Collection) || uint64(l.Intent.TS) >= fence.Schema(parts.Collection).At {
+		if err != nil || !r.names(parts.Collection) {
 			continue
 		}
-		if by = append(by, Blocker{Txn: l.Intent.Txn(), Record: l.Intent.Record, Row: row}); len(by) == maxOlder {
+		set := fence.Schema(parts.Collection)
+		if l.Intent != nil && uint64(l.Intent.TS) < set.At {
+			by = append(by, Blocker{Txn: l.Intent.Txn(), Record: l.Intent.Record, Row: row})
+		}
+		for i := range l.Holders {
+			if set.Closes() {
+				by = append(by, Blocker{Txn: l.Holders[i].Txn(), Record: l.Holders[i].Record, Row: row})
+			}
+		}
+		if len(by) >= maxOlder {
 			break
 		}
 	}
@@ -127,6 +131,19 @@ func (e *evaluating) unwritable(row []byte) *Result {
 		return nil
 	}
 	return &Result{Outcome: StaleSchema, Schema: want.SchemaVersion}
+}
+
+// unlockable is the refusal of a row that nobody may lock; nil: the request may. Where a
+// place is closed for good, others would not meet the lock.
+func (e *evaluating) unlockable(row []byte) *Result {
+	c, refusal := e.own(row)
+	if refusal != nil || e.machine == nil {
+		return refusal
+	}
+	if want := e.machine.Fence().Schema(c); want.Closes() && !e.machine.planted.staleTaken() {
+		return &Result{Outcome: StaleSchema, Schema: want.SchemaVersion}
+	}
+	return nil
 }
 
 // restsOn is the version that a request rests on of a collection's descriptor; 0: it says

@@ -123,6 +123,9 @@ type Mirror interface {
 	Records(fn func(key []byte, decided bool))
 	// Holds reports whether a transaction has a lock on a row, or an intent.
 	Holds(row []byte, txn cluster.TxnID) bool
+	// Closed reports whether a place is closed for good, and when it was: later than that
+	// nothing is there.
+	Closed(c cluster.CollectionID) (at hlc.Timestamp, closed bool)
 	// Met returns the intents that a read meets, in the order of rows.
 	Met(q *Query) []Intent
 }

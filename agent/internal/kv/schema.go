@@ -5,6 +5,8 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/datastate"
+	"github.com/nodedb/nodedb/agent/internal/evaluation"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/keys"
 	"github.com/nodedb/nodedb/agent/internal/storage"
 )
@@ -57,13 +59,27 @@ func allowed(r storage.Reader, d *cluster.RangeDescriptor, by cluster.SchemaVers
 }
 
 // allowed is allowed of the request, whose rows are of one collection.
-func (m *readRequest) allowed(r storage.Reader, d *cluster.RangeDescriptor) error {
-	if m.Schema == 0 || len(m.Rows) == 0 {
+func (m *readRequest) allowed(ts hlc.Timestamp, r storage.Reader, d *cluster.RangeDescriptor, mirror evaluation.Mirror) error {
+	if len(m.Rows) == 0 {
 		return nil
 	}
 	parts, err := keys.DecodeRow(m.Rows[0])
 	if err != nil {
 		return err
 	}
+	if err := unclosed(mirror, parts.Collection, ts); err != nil || m.Schema == 0 {
+		return err
+	}
 	return allowed(r, d, cluster.SchemaVersion{Collection: parts.Collection, Version: m.Schema})
+}
+
+// unclosed refuses a read of a place that is closed for good, unless it is as of before.
+func unclosed(m evaluation.Mirror, c cluster.CollectionID, ts hlc.Timestamp) error {
+	if m == nil {
+		return nil
+	}
+	if at, closed := m.Closed(c); closed && ts >= at {
+		return &StaleSchemaError{Wanted: cluster.Closing(c).SchemaVersion}
+	}
+	return nil
 }

@@ -120,7 +120,7 @@ func (s *Server) read(ctx context.Context, req *readRequest) ([]readRow, error) 
 		if err := store.Meets(req.Range, m, evaluation.Query{Rows: req.Rows, TS: ts, Passed: req.Passed}); err != nil {
 			return err
 		}
-		rows, err = s.rows(req, ts, r, d)
+		rows, err = s.rows(req, ts, view{r, d, m})
 		return err
 	})
 	return rows, err
@@ -132,17 +132,24 @@ func (s *Server) readPast(req *readRequest, newest bool) (rows []readRow, err er
 		if err := store.Meets(req.Range, m, evaluation.Query{Rows: req.Rows, TS: req.TS, Passed: req.Passed}); err != nil {
 			return err
 		}
-		rows, err = s.rows(req, req.TS, r, d)
+		rows, err = s.rows(req, req.TS, view{r, d, m})
 		return err
 	})
 	return rows, err
 }
 
+// view is a range as a read finds it.
+type view struct {
+	r storage.Reader
+	d *cluster.RangeDescriptor
+	m evaluation.Mirror
+}
+
 // rows reads the rows of a request from a range at a time.
-func (s *Server) rows(req *readRequest, ts hlc.Timestamp, r storage.Reader, d *cluster.RangeDescriptor) ([]readRow, error) {
+func (s *Server) rows(req *readRequest, ts hlc.Timestamp, v view) ([]readRow, error) {
 	rows := make([]readRow, len(req.Rows))
-	size := 0
-	if err := req.allowed(r, d); err != nil {
+	size, r, d := 0, v.r, v.d
+	if err := req.allowed(ts, r, d, v.m); err != nil {
 		return nil, err
 	}
 	for i, row := range req.Rows {
@@ -267,6 +274,9 @@ func (s *Server) scanView(ctx context.Context, h *store.ReadHandle, req *scanReq
 	defer view.close()
 	if d := &h.Descriptor; !req.within(d) {
 		return s.mismatch(d, req.Pool, req.From, req.To)
+	}
+	if err := unclosed(h.Mirror, req.Collection, req.TS); err != nil {
+		return err
 	}
 	if err := allowed(h.Reader, &h.Descriptor, cluster.SchemaVersion{Collection: req.Collection, Version: req.Schema}); err != nil {
 		return err

@@ -18,6 +18,8 @@ func (c *change) pauseOperation(in *PauseOperation, by string) Result {
 		return Result{Existed: true, Operation: old}
 	case old.State == cluster.OpCancelling:
 		return refused(CodeConflict, "operation %s is being cancelled", old.ID)
+	case c.view.NoWayBack(&old.Spec):
+		return refused(CodeConflict, "%s is closing the place where the table was: it ends in a moment", old.ID)
 	case old.Spec.Kind == cluster.OpDrain:
 		return refused(CodeConflict, "%s is a drain, which has a deadline instead of a pause: undrain ends it", old.ID)
 	}
@@ -36,6 +38,16 @@ func (c *change) pauseOperation(in *PauseOperation, by string) Result {
 	}
 	op.State, op.Why = cluster.OpPaused, why
 	return c.controlled(old, op)
+}
+
+// NoWayBack reports whether an operation moves a table whose old place is being closed:
+// statements wait for its end.
+func (v *View) NoWayBack(spec *cluster.OperationSpec) bool {
+	if spec.Change == nil || !spec.Change.Move {
+		return false
+	}
+	o := v.Objects[spec.Change.Table]
+	return o != nil && o.Collection != nil && o.Collection.Move != nil && o.Collection.Move.Closing
 }
 
 // resumeOperation ends a pause: the operation goes on where it was.

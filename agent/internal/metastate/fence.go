@@ -33,12 +33,9 @@ func (v *View) Fence(pool cluster.PoolID, old *cluster.Fence, keep time.Time) (n
 		return nil, threshold
 	}
 	for _, o := range v.Objects {
-		if o.Collection == nil || o.Collection.Pool != pool {
-			continue
-		}
-		for _, id := range o.StoredIDs() {
-			if id <= next.UpTo {
-				next.Alive = append(next.Alive, id)
+		for _, at := range o.Places() {
+			if at.Pool == pool && at.ID <= next.UpTo {
+				next.Alive = append(next.Alive, at.ID)
 			}
 		}
 	}

@@ -142,7 +142,7 @@ func (v *View) MostReplicas() int {
 func (v *View) CollectionsIn(id cluster.PoolID) []string {
 	var names []string
 	for _, o := range v.Collections() {
-		if o.Collection.Pool == id {
+		if slices.ContainsFunc(o.Places(), func(p cluster.Place) bool { return p.Pool == id }) {
 			names = append(names, v.FullName(o))
 		}
 	}

@@ -250,7 +250,7 @@ func (c *change) putObject(o cluster.Object) *Refusal {
 		o.Version = old.Version + 1
 	}
 	if old := c.view.Objects[o.ID]; old != nil {
-		c.dropIndexes(old, &o)
+		c.dropPlaces(old, &o)
 	}
 	if o.Sequence != nil {
 		o.Sequence = c.putSequence(o.ID, o.Sequence)
@@ -288,24 +288,18 @@ func (c *change) dropObject(o *cluster.Object) {
 		c.dropSchedule(o.ID)
 	}
 	if o.Collection != nil {
-		d := DroppedCollection{Object: *o, DroppedAt: c.now, Index: c.index}
-		own(c, &c.view.Dropped)[o.ID] = stage(c, kindDropped, idKey(uint64(o.ID)), &d)
-		c.dropIndexes(o, nil)
+		c.dropPlaces(o, nil)
 	}
 }
 
-// dropIndexes has the entries of the indexes be collected that next has no more; nil: all.
-func (c *change) dropIndexes(old, next *cluster.Object) {
-	if old.Collection == nil {
-		return
-	}
-	for i := range old.Collection.Indexes {
-		x := &old.Collection.Indexes[i]
-		if next != nil && slices.Contains(next.StoredIDs(), x.ID) {
+// dropPlaces has what is in places be collected that next has no more; nil: all.
+func (c *change) dropPlaces(old, next *cluster.Object) {
+	for _, p := range old.Places() {
+		if next != nil && slices.Contains(next.StoredIDs(), p.ID) {
 			continue
 		}
-		d := DroppedCollection{Object: x.Stored(old), DroppedAt: c.now, Index: c.index}
-		own(c, &c.view.Dropped)[x.ID] = stage(c, kindDropped, idKey(uint64(x.ID)), &d)
+		d := DroppedCollection{Object: p.Stored(old), DroppedAt: c.now, Index: c.index}
+		own(c, &c.view.Dropped)[p.ID] = stage(c, kindDropped, idKey(uint64(p.ID)), &d)
 	}
 }
 
@@ -319,10 +313,8 @@ func (c *change) checkObjects(before map[cluster.ObjectID]*cluster.Object, seen 
 		if o.Parent != 0 && !seen[o.Parent] && before[o.Parent] != nil {
 			return refuse(CodeInvalid, "%s %q: its %s is not among what was seen", o.Kind, o.Name, o.Kind.ParentKind())
 		}
-		if old := before[o.ID]; o.Collection != nil && (old == nil || old.Collection.Pool != o.Collection.Pool) {
-			if p := c.view.Pools[o.Collection.Pool]; p == nil || p.State != cluster.PoolReady {
-				return refuse(CodeConflict, "%s %q: pool %s is not ready yet", o.Kind, o.Name, c.view.PoolName(o.Collection.Pool))
-			}
+		if r := c.checkPlaces(before[o.ID], o); r != nil {
+			return r
 		}
 	}
 	if r := c.checkNeeds(in); r != nil {
@@ -335,6 +327,19 @@ func (c *change) checkObjects(before map[cluster.ObjectID]*cluster.Object, seen 
 	for _, id := range slices.Sorted(maps.Keys(c.view.Objects)) {
 		if o := c.view.Objects[id]; gone[o.Parent] {
 			return refuse(CodeReferenced, "%s %q is in what is dropped", o.Kind, o.Name)
+		}
+	}
+	return nil
+}
+
+// checkPlaces refuses to put anything into a pool that is not ready.
+func (c *change) checkPlaces(old, o *cluster.Object) *Refusal {
+	for _, at := range o.Places() {
+		if old != nil && slices.Contains(old.Places(), at) {
+			continue
+		}
+		if p := c.view.Pools[at.Pool]; p == nil || p.State != cluster.PoolReady {
+			return refuse(CodeConflict, "%s %q: pool %s is not ready yet", o.Kind, o.Name, c.view.PoolName(at.Pool))
 		}
 	}
 	return nil

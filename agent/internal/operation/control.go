@@ -14,6 +14,8 @@ import (
 // waits its turn.
 func (c *Controller) held(r *run) bool {
 	switch {
+	case c.in.View.NoWayBack(&r.op.Spec): // statements wait for it
+		return false
 	case r.stored.State == cluster.OpPaused && r.op.State != cluster.OpCancelling:
 		if r.op.State != cluster.OpPaused {
 			r.op.State, r.dirty = cluster.OpPaused, false

@@ -12,16 +12,22 @@ import (
 // The phases of a schema change.
 const (
 	PhaseFence    = "fence"     // no range takes writes of those who do not know the new form
-	PhaseMaintain = "maintain"  // of indexes: nor of those who do not write their entries
+	PhaseMaintain = "maintain"  // of indexes and moves: nor of those who do not write what is new
 	PhaseFill     = "fill"      // of indexes: the rows that are there get their entries
 	PhaseValidate = "validate"  // the rows that are there are looked at
 	PhaseTakeBack = "take-back" // of one that has failed: the table becomes what it was
 	PhaseRelease  = "release"   // of indexes that go: nobody reads them, then nobody writes them
+	PhaseCopy     = "copy"      // of a move: rows and entries are written in the other pool, too
+	PhaseCompare  = "compare"   // of a move: both places are looked at, from both sides
+	PhaseSwitch   = "switch"    // of a move: the old place is closed, and the table in the new one
 )
 
 // schemaPhases are the phases of a schema change. Indexes are deletes only until all who
 // write know them: else an entry outlives its row.
 func schemaPhases(what *cluster.TableChange) []cluster.Phase {
+	if what.Move {
+		return phases(PhaseFence, PhaseMaintain, PhaseCopy, PhaseCompare, PhaseSwitch)
+	}
 	var names []string
 	if what.Proves() {
 		names = append(names, PhaseFence)

@@ -40,7 +40,7 @@ func (s *Session) alterCollection(ctx context.Context, node *syntax.AlterCollect
 		Value: func(c catalog.Column) (datum.Datum, bool, error) { return queryplan.DefaultValue(env, c) },
 		Owner: s.owner,
 		Empty: func(id cluster.ObjectID) bool {
-			return s.draft.Made(id) && !s.tx.Wrote(func(t *catalog.Table) bool { return t.ID() == id })
+			return s.draft.Made(id) && !s.tx.Wrote(func(t *catalog.Table) bool { return t.ObjectID() == id })
 		},
 		Own:   s.draft.Made,
 		Fill:  func(id cluster.ObjectID) { fill = append(fill, id) },

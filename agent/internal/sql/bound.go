@@ -38,7 +38,7 @@ func (s *Session) writeDown(ctx context.Context, bound []cluster.SchemaVersion, 
 	if table == nil {
 		return nil // COMMIT tells
 	}
-	_, _, err := s.tx.Transaction().Lock(ctx, txn.LockRequest{Pool: table.Collection.Pool, Collection: table.ID, Keys: [][]byte{[]byte("\x00bound")},
+	_, _, err := s.tx.Transaction().Lock(ctx, txn.LockRequest{Pool: table.Collection.Pool, Collection: table.RowsID(), Keys: [][]byte{[]byte("\x00bound")},
 		Strength: lock.KeyShare, Wait: evaluation.Block, Durable: true})
 	if err != nil {
 		return fmt.Errorf("write down that tables are bound: %w", err)
@@ -59,7 +59,7 @@ func (s *Session) bind(ctx context.Context, bound []cluster.SchemaVersion) error
 		if table == nil {
 			continue // cannot be: the change is prepared
 		}
-		if err := s.server.cfg.DB.Raise(ctx, table.Collection.Pool, []cluster.SchemaFence{{SchemaVersion: b}}); err != nil {
+		if err := s.server.cfg.DB.Raise(ctx, table.Collection.Pool, []cluster.SchemaFence{{SchemaVersion: cluster.SchemaVersion{Collection: table.RowsID(), Version: b.Version}}}); err != nil {
 			return &Error{Code: "57P03", Message: fmt.Sprintf("not all ranges could be told that table %q is referenced", table.Name), cause: err,
 				Hint: "Nothing was changed. Try again when transactions that write to it have ended, and all ranges have a leader."}
 		}

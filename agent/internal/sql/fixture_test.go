@@ -62,6 +62,7 @@ type fakeDB struct {
 	locks                  fakeLocks
 	meta                   *fakeMeta
 	fences, readFences     fences
+	closed                 map[cluster.CollectionID]hlc.Timestamp // places, and when
 	raised                 []cluster.SchemaFence
 	begun                  []*fakeTxn
 	// unresolved has the newest version of each row be an intent of a transaction that has
@@ -128,11 +129,11 @@ func (f *fakeDB) Get(ctx context.Context, req kv.GetRequest) ([]kv.Row, error) {
 	defer f.mu.Unlock()
 	f.gets++
 	f.reading = req.Reading
-	if err := f.staleRead(req.Collection, req.Schema); err != nil {
-		return nil, err
-	}
 	if req.TS == 0 {
 		req.TS = f.ts
+	}
+	if err := f.staleRead(req.Collection, req.TS, req.Schema); err != nil {
+		return nil, err
 	}
 	out := make([]kv.Row, len(req.Keys))
 	for i, k := range req.Keys {
@@ -151,11 +152,11 @@ func (f *fakeDB) Scan(ctx context.Context, req kv.ScanRequest) (exec.Rows, error
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.reading = req.Reading
-	if err := f.staleRead(req.Collection, req.Schema); err != nil {
-		return nil, err
-	}
 	if req.TS == 0 {
 		req.TS = f.ts
+	}
+	if err := f.staleRead(req.Collection, req.TS, req.Schema); err != nil {
+		return nil, err
 	}
 	prefix := fakeKey(req.Collection, nil)
 	var out []kv.Row

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/kv"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/operation"
@@ -57,12 +58,15 @@ func (f *fakeDB) Raise(_ context.Context, _ cluster.PoolID, schemas []cluster.Sc
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.fences == nil {
-		f.fences, f.readFences = fences{}, fences{}
+		f.fences, f.readFences, f.closed = fences{}, fences{}, map[cluster.CollectionID]hlc.Timestamp{}
 	}
 	f.raised = append(f.raised, schemas...)
 	for _, s := range schemas {
 		f.fences[s.Collection] = max(f.fences[s.Collection], s.Version)
-		if s.Reads {
+		if s.Closes() && f.closed[s.Collection] == 0 {
+			f.ts++
+			f.closed[s.Collection] = f.ts
+		} else if s.Reads {
 			f.readFences[s.Collection] = max(f.readFences[s.Collection], s.Version)
 		}
 	}
@@ -80,7 +84,10 @@ func (f *fakeDB) stale(muts []kv.Mutation) error {
 }
 
 // staleRead is the refusal of a read that rests on an older version. f.mu is held.
-func (f *fakeDB) staleRead(c cluster.CollectionID, schema uint64) error {
+func (f *fakeDB) staleRead(c cluster.CollectionID, ts hlc.Timestamp, schema uint64) error {
+	if at := f.closed[c]; at != 0 && ts >= at {
+		return &kv.StaleSchemaError{Wanted: cluster.Closing(c).SchemaVersion}
+	}
 	if want := f.readFences[c]; schema != 0 && schema < want {
 		return &kv.StaleSchemaError{Wanted: cluster.SchemaVersion{Collection: c, Version: want}}
 	}

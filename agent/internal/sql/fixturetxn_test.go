@@ -153,6 +153,9 @@ func (t *fakeTxn) Lock(ctx context.Context, req txn.LockRequest) ([]kv.Row, []bo
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.closed[req.Collection] != 0 {
+		return nil, nil, &kv.StaleSchemaError{Wanted: cluster.Closing(req.Collection).SchemaVersion}
+	}
 	rows, skipped := make([]kv.Row, len(req.Keys)), make([]bool, len(req.Keys))
 	for i, k := range req.Keys {
 		row := fakeKey(req.Collection, k)

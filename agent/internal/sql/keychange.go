@@ -30,7 +30,7 @@ func (c *schemaChange) raiseReferenced(ctx context.Context) error {
 		if !slices.Contains(c.what.ForeignKeys, k.ID) || o == nil || o.ID == c.object.ID {
 			continue
 		}
-		fence := []cluster.SchemaFence{{SchemaVersion: cluster.SchemaVersion{Collection: o.ID, Version: o.Version}}}
+		fence := []cluster.SchemaFence{{SchemaVersion: cluster.SchemaVersion{Collection: o.RowsID(), Version: o.Version}}}
 		if err := c.server.cfg.DB.Raise(ctx, o.Collection.Pool, fence); err != nil {
 			return fmt.Errorf("have all ranges ask for version %d of what is referenced: %w", o.Version, err)
 		}

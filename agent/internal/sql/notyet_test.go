@@ -75,7 +75,6 @@ func TestWhatIsNotCarriedOut(t *testing.T) {
 	f := newFixture(t, nil)
 	c := f.open()
 	for _, s := range []struct{ text, want string }{
-		{"alter table t set (pool = 'x')", "0A000 moving a collection to another pool is not supported"},
 		{"create index on t a", `42601 syntax error at or near "a"`},
 		{"create table t (a int, exclude (a with =))", "0A000 an EXCLUDE constraint is not supported"},
 		{"create table t (a int) inherits (u)", "0A000 table inheritance is not supported"},

@@ -107,7 +107,7 @@ func (s *Session) commitObjects(ctx context.Context) (operations []string, err e
 	s.draft = s.draft.Continue(s.placeOf)
 	scope := s.scope()
 	keep := func(t *catalog.Table) bool {
-		o, there := scope.Object(t.Owner().ID())
+		o, there := scope.Object(t.Owner().ObjectID())
 		return there && slices.Contains(o.StoredIDs(), t.ID())
 	}
 	bound := s.draft.Bound()
@@ -176,7 +176,7 @@ func (p *participant) Prepare(ctx context.Context, id cluster.TxnID, record []by
 func (s *Session) checkTables() error {
 	view := s.server.catalog.View()
 	for _, t := range s.tx.Tables() {
-		if id := t.Owner().ID(); view.Objects[id] == nil && !s.draft.Made(id) {
+		if id := t.Owner().ObjectID(); view.Objects[id] == nil && !s.draft.Made(id) {
 			return &Error{Code: "40001", Message: fmt.Sprintf("could not serialize access: relation %q was dropped while the transaction ran", t.Name()), Hint: retryHint}
 		}
 	}

@@ -54,7 +54,7 @@ func TestPoolStatements(t *testing.T) {
 		"SHOW RANGES FOR POOL cold": "42704", "SHOW ROUTING FOR POOL cold": "42704", "SHOW RANGES FOR x": "42601",
 		"CREATE COLLECTION x (id int8 PRIMARY KEY) WITH (pool = 'cold')":               "42704",
 		"CREATE TABLE x (id int8 PRIMARY KEY) WITH (pool = default, pool = 'default')": "22023", "CREATE TABLE x (id int8 PRIMARY KEY) WITH (pool = 3)": "22023",
-		"CREATE TABLE x (id int8 PRIMARY KEY) WITH (fillfactor = 7)": "22023", "CREATE TABLE x (id int8 PRIMARY KEY) WITH (fill = 70)": "22023", "ALTER TABLE x SET (pool = 'cold')": "0A000",
+		"CREATE TABLE x (id int8 PRIMARY KEY) WITH (fillfactor = 7)": "22023", "CREATE TABLE x (id int8 PRIMARY KEY) WITH (fill = 70)": "22023", "ALTER TABLE x SET (pool = 'cold')": "42P01",
 	} {
 		c.refused(text, code)
 	}

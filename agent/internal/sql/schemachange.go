@@ -67,6 +67,10 @@ func (c *schemaChange) cancelled() bool {
 func (c *schemaChange) step(ctx context.Context, until time.Time) (operation.SchemaProgress, error) {
 	c.see()
 	switch {
+	case c.what.Move && c.object == nil:
+		return c.ended(cluster.OpSucceeded, fmt.Sprintf("table %q was dropped, or truncated, which has it be where it was to be", c.what.Name), nil), nil
+	case c.what.Move:
+		return c.move(ctx, until)
 	case c.op.State == cluster.OpCancelling:
 		return c.takeBack(ctx, cluster.OpCancelled, cmp.Or(c.op.Why, "cancelled"), nil)
 	case c.object == nil && !c.what.Proves():
@@ -120,7 +124,7 @@ func (c *schemaChange) raise(ctx context.Context, indexes []cluster.ObjectID) er
 	}
 	ctx, cancel := context.WithTimeout(ctx, schemaFence)
 	defer cancel()
-	fences := []cluster.SchemaFence{{SchemaVersion: cluster.SchemaVersion{Collection: c.object.ID, Version: c.object.Version}}}
+	fences := []cluster.SchemaFence{{SchemaVersion: cluster.SchemaVersion{Collection: c.object.RowsID(), Version: c.object.Version}}}
 	for _, id := range indexes {
 		fences = append(fences, cluster.SchemaFence{SchemaVersion: cluster.SchemaVersion{Collection: id, Version: c.object.Version}, Reads: true})
 	}
@@ -177,7 +181,7 @@ func (c *schemaChange) rows(ctx context.Context, until time.Time, begin func(*ca
 	if err != nil {
 		return operation.SchemaProgress{}, err
 	}
-	s, pace := &sweep{c.server, table}, breath{}
+	s, pace := &sweep{c.server, placeOfTable(table), table.Name()}, breath{}
 	for {
 		began := time.Now()
 		next, failure, err := s.work(ctx, at, work)

@@ -11,7 +11,6 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/kv"
-	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 )
 
 const (
@@ -20,11 +19,12 @@ const (
 	schemaRows, schemaBytes = 1000, 4 << 20
 )
 
-// sweep reads all rows of a table, in an order in which whoever comes later goes on: vshard
+// sweep reads all rows in a place, in an order in which whoever comes later goes on: vshard
 // by vshard, and in each by key. A row that is written meanwhile may be left out.
 type sweep struct {
 	server *Server
-	table  *catalog.Table
+	place  cluster.Place
+	name   string
 }
 
 // spot is where a sweep stands: what it reads next. The zero spot is the beginning.
@@ -143,10 +143,10 @@ func (b *breath) take(ctx context.Context, took time.Duration, rows int) error {
 // read reads rows until the limit of the request, or schemaBytes; all says that there are no
 // more.
 func (s *sweep) read(ctx context.Context, out *swept, req kv.ScanRequest) (all bool, err error) {
-	req.TS, req.Pool, req.Collection = out.ts, s.table.Pool(), s.table.ID()
+	req.TS, req.Pool, req.Collection = out.ts, s.place.Pool, s.place.ID
 	it, err := s.server.cfg.DB.Scan(ctx, req)
 	if err != nil {
-		return false, fmt.Errorf("read rows of %q: %w", s.table.Name(), err)
+		return false, fmt.Errorf("read rows of %q: %w", s.name, err)
 	}
 	defer it.Close()
 	for n, size := int64(0), int64(0); ; {
@@ -155,7 +155,7 @@ func (s *sweep) read(ctx context.Context, out *swept, req kv.ScanRequest) (all b
 			return n < req.Limit, nil
 		}
 		if err != nil {
-			return false, fmt.Errorf("read rows of %q: %w", s.table.Name(), err)
+			return false, fmt.Errorf("read rows of %q: %w", s.name, err)
 		}
 		for i := range batch {
 			n, size = n+1, size+batch[i].Size()

@@ -313,7 +313,7 @@ func (s *Session) serialSequence(table, column string) (string, error) {
 	if !ok {
 		return "", &Error{Code: "42703", Message: fmt.Sprintf("column %q of relation %q does not exist", column, t.Name())}
 	}
-	for _, o := range scope.OwnedBy(t.ID(), t.Columns[i].ID) {
+	for _, o := range scope.OwnedBy(t.ObjectID(), t.Columns[i].ID) {
 		return syntax.QuoteName(syntax.Name{Schema: t.Schema().Name, Name: o.Name}), nil
 	}
 	return "", nil

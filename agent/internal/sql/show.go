@@ -177,7 +177,7 @@ func (s *Session) collections() [][]datum.Datum {
 		if len(key) == 0 {
 			keyText = datum.MakeText("(generated)")
 		}
-		out = append(out, []datum.Datum{datum.MakeText(t.FullName()), datum.MakeCount(uint64(t.ID())), datum.MakeCount(t.Desc.Version), datum.MakeCount(visible), keyText})
+		out = append(out, []datum.Datum{datum.MakeText(t.FullName()), datum.MakeCount(uint64(t.ObjectID())), datum.MakeCount(t.Desc.Version), datum.MakeCount(visible), keyText})
 	}
 	return out
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -49,7 +48,7 @@ func (s *Session) again(ctx context.Context, p *Prepared, failed error) (bool, e
 
 // storing is the table whose rows, or entries of an index, a collection has; nil: none.
 func storing(view *metastate.View, id cluster.CollectionID) *cluster.Object {
-	if o := view.Objects[id]; o != nil {
+	if o := view.Objects[id]; o != nil && o.RowsID() == id {
 		return o
 	}
 	for _, o := range view.Objects {
@@ -70,7 +69,7 @@ func staleSchema(stale *kv.StaleSchemaError) *Error {
 // on its way any more.
 func (s *Session) barTruncated(ctx context.Context, d *catalog.Draft) {
 	for _, o := range d.Truncated() {
-		never := []cluster.SchemaFence{{SchemaVersion: cluster.SchemaVersion{Collection: o.ID, Version: math.MaxUint64}}}
+		never := []cluster.SchemaFence{cluster.Abandoned(o.RowsID())}
 		if err := s.server.cfg.DB.Raise(ctx, o.Collection.Pool, never); err != nil {
 			s.notice("WARNING", "01000", "rows that nodes write to table %q as it was, before they hear of TRUNCATE, may be lost: %v", o.Name, err)
 		}

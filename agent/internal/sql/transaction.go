@@ -63,7 +63,7 @@ func (s *Session) current() modes {
 // open begins a transaction.
 func (s *Session) open(m modes, at time.Time) {
 	s.memory = s.server.cfg.Memory.Open()
-	s.tx = exec.NewTx(s.server.cfg.DB, exec.TxOptions{Writer: s.writer(), Info: s.info(at), Memory: s.memory})
+	s.tx = exec.NewTx(s.server.cfg.DB, exec.TxOptions{Writer: s.writer(), Info: s.info(at), Memory: s.memory, Planted: s.server.cfg.Planted.exec()})
 	s.modes, s.began = m, at
 	s.failed, s.entered, s.queried, s.savepoints = false, false, false, nil
 	s.settings.Begin()

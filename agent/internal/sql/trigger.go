@@ -50,7 +50,7 @@ func (s *Session) raiseTriggers(ctx context.Context, changed []catalog.Retrigger
 		if o := s.server.catalog.View().Objects[c.Object.ID]; o != nil {
 			version = max(version, o.Version)
 		}
-		fence := []cluster.SchemaFence{{SchemaVersion: cluster.SchemaVersion{Collection: c.Object.ID, Version: version}}}
+		fence := []cluster.SchemaFence{{SchemaVersion: cluster.SchemaVersion{Collection: c.Object.RowsID(), Version: version}}}
 		if err := s.server.cfg.DB.Raise(ctx, c.Object.Collection.Pool, fence); err != nil {
 			return &Error{Code: "40003", Message: fmt.Sprintf("the triggers of table %q are changed, but not all ranges could be told", c.Object.Name), cause: err,
 				Detail: "Nodes that have not heard of the change may write by the old triggers for a while.", Hint: "Run the statement again, with OR REPLACE or IF EXISTS."}

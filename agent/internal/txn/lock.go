@@ -190,6 +190,8 @@ func (l *locking) take(ctx context.Context, calls []*kv.Call, parts []*part) (le
 			return nil, nil, &ConflictError{Reason: reasonChanged}
 		case datastate.Aborted:
 			return nil, nil, &ConflictError{Reason: reasonPushed}
+		case datastate.StaleSchema:
+			return nil, nil, kv.Stale(c.Result)
 		case datastate.Dropped:
 			return nil, nil, fmt.Errorf("lock rows: %w", kv.ErrDropped)
 		default:

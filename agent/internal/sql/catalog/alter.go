@@ -284,6 +284,9 @@ func (c *Catalog) Alter(ctx context.Context, in Scope, stmt *syntax.AlterCollect
 	if !a.changed {
 		return in.Draft, a.notices, nil
 	}
+	if err := a.unmovedBy(o); err != nil {
+		return nil, nil, err
+	}
 	if err := a.checkSound(); err != nil {
 		return nil, nil, err
 	}
@@ -385,6 +388,8 @@ func (a *alteration) apply(action syntax.AlterAction) error {
 		return nil
 	case *syntax.EnableTrigger:
 		return a.enableTrigger(action)
+	case *syntax.SetPool:
+		return a.setPool(action)
 	case *syntax.OwnerTo:
 		owner, err := a.ask.Owner(action.Role)
 		if err == nil {
@@ -402,12 +407,12 @@ func (a *alteration) apply(action syntax.AlterAction) error {
 func offered(action syntax.AlterAction) error {
 	switch action := action.(type) {
 	case *syntax.AddColumn, *syntax.DropColumn, *syntax.AlterColumnType, *syntax.AlterDefault, *syntax.AlterNotNull, *syntax.OwnerTo,
-		*syntax.DropConstraint, *syntax.RowSecurity, *syntax.EnableTrigger:
+		*syntax.DropConstraint, *syntax.RowSecurity, *syntax.EnableTrigger, *syntax.SetPool:
 		return nil
 	case *syntax.SetOptions:
 		for _, o := range action.Options {
 			if o.Name == "pool" {
-				return syntax.Unsupported("moving a collection to another pool", "Create a collection WITH (pool = ...) and copy the rows with INSERT INTO ... SELECT.")
+				return syntax.Unsupported("the pool together with other parameters, and RESET of it", "Write ALTER TABLE ... SET POOL on its own.")
 			}
 			if !syntax.IsStorageParameter(o.Name) {
 				return &syntax.Error{Code: "22023", Message: fmt.Sprintf("unrecognized parameter %q", o.Name)}

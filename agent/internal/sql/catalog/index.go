@@ -40,7 +40,7 @@ func (t *Table) prepareIndexes(byID map[cluster.ColumnID]int) error {
 	for i := range t.Desc.Collection.Indexes {
 		desc := &t.Desc.Collection.Indexes[i]
 		x := &Index{Desc: desc, Table: t}
-		stored := desc.Stored(t.Desc)
+		stored := cluster.Place{Pool: t.Pool(), ID: desc.ID}.Stored(t.Desc)
 		stored.Name = t.Desc.Name
 		x.Entries = &Table{Desc: &stored, schema: t.schema, Of: t}
 		for _, c := range desc.Columns {

@@ -87,6 +87,9 @@ func (c *Catalog) CreateIndex(ctx context.Context, in Scope, stmt *syntax.Create
 	if stmt.Name != "" && stmt.IfNotExists && in.taken(o.Parent, stmt.Name) {
 		return in.Draft, nil, []Notice{{Code: "42P07", Message: fmt.Sprintf("relation %q already exists, skipping", stmt.Name)}}, nil
 	}
+	if err := unmoved(o); err != nil {
+		return nil, nil, nil, err
+	}
 	a := newAlteration(o)
 	x, err := in.describeIndex(a.object, stmt)
 	if err != nil {
@@ -246,6 +249,9 @@ func (c *Catalog) DropIndex(in Scope, stmt *syntax.DropIndex, ask Indexing) (*Dr
 			continue
 		case x.Constraint != "":
 			return nil, nil, requiredByConstraint(o, x.Name)
+		}
+		if err := unmoved(o); err != nil {
+			return nil, nil, err
 		}
 		a := newAlteration(o)
 		a.scope = in

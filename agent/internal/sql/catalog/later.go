@@ -82,6 +82,10 @@ func (a *alteration) checkLater(actions []syntax.AlterAction) error {
 	for _, action := range actions {
 		switch action := action.(type) {
 		case *syntax.AddColumn, *syntax.AddConstraint, *syntax.ValidateConstraint, *syntax.DropConstraint:
+		case *syntax.SetPool:
+			if len(actions) > 1 {
+				return syntax.Unsupported("SET POOL together with other changes of a table", "Run each ALTER TABLE on its own.")
+			}
 		case *syntax.AlterNotNull:
 			if action.NotNull {
 				continue

@@ -159,8 +159,11 @@ func (t *Table) FullName() string {
 	return t.schema.Name + "." + t.Desc.Name
 }
 
-// ID returns the collection's id.
-func (t *Table) ID() cluster.CollectionID { return t.Desc.ID }
+// ID is the id under which its rows are.
+func (t *Table) ID() cluster.CollectionID { return t.Desc.RowsID() }
+
+// ObjectID is what everything else knows it by.
+func (t *Table) ObjectID() cluster.ObjectID { return t.Desc.ID }
 
 // NeverNull reports whether no row has null there.
 func (c *Column) NeverNull() bool { return c.NotNull && !c.Unproven }

@@ -109,6 +109,10 @@ func (s Scope) redirect(next *Draft, became map[cluster.ObjectID]cluster.ObjectI
 
 // emptied makes of a table one of its form without rows: what is on its way is there.
 func (c *Catalog) emptied(ctx context.Context, rows *cluster.Collection) (err error) {
+	if rows.Move != nil { // it has nothing to be moved, and is there
+		rows.Pool = rows.Move.Pool
+	}
+	rows.Rows, rows.Since, rows.Left, rows.Move = 0, 0, nil, nil
 	rows.Indexes = slices.DeleteFunc(rows.Indexes, func(x cluster.Index) bool { return x.Dropped })
 	for i := range rows.Indexes {
 		x := &rows.Indexes[i]

@@ -114,7 +114,7 @@ func (r *Run) giveUp(p kv.Place) {
 
 // command makes one command of the writes, or returns errSeveral.
 func (r *Run) command(table *catalog.Table, writes []*rowWrite) ([]kv.Mutation, error) {
-	muts, err := mutations(table, writes)
+	muts, err := r.mutations(table, writes)
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +165,7 @@ func (r *Run) atomic(ctx context.Context, fn func(in *Run) ([][]datum.Datum, int
 func (r *Run) once(ctx context.Context, fn func(in *Run) ([][]datum.Datum, int64, error)) ([][]datum.Datum, int64, error) {
 	in := *r
 	in.TS = 0
-	in.Tx = NewTx(r.DB, TxOptions{Writer: r.Writer, Info: r.Info, Memory: r.Memory})
+	in.Tx = NewTx(r.DB, TxOptions{Writer: r.Writer, Info: r.Info, Memory: r.Memory, Planted: r.Planted})
 	in.Tx.Begin(r.Level)
 	defer in.Tx.Close()
 	in.work, in.Deferred = &keyWork{}, nil // the statement is the transaction

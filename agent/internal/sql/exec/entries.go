@@ -274,12 +274,21 @@ func (r *Run) addEntries(ctx context.Context, x *catalog.Index, made []entry) er
 }
 
 // mutations are what rows and their entries are written by: the rows first.
-func mutations(table *catalog.Table, writes []*rowWrite) ([]kv.Mutation, error) {
+func (r *Run) mutations(table *catalog.Table, writes []*rowWrite) ([]kv.Mutation, error) {
 	muts := make([]kv.Mutation, len(writes), len(writes)*2)
 	for i, w := range writes {
 		muts[i] = w.mut
 		for j := range w.entries {
 			muts = append(muts, w.entries[j].mutation())
+		}
+	}
+	if _, moves := table.MovesTo(); moves {
+		for _, w := range writes {
+			muts = r.Planted.mirrored(muts, table, &w.mut)
+			for j := range w.entries {
+				m := w.entries[j].mutation()
+				muts = r.Planted.mirrored(muts, w.entries[j].index.Entries, &m)
+			}
 		}
 	}
 	for i := range muts {

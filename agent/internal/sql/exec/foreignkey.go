@@ -73,7 +73,7 @@ func (r *Run) settleKeys(ctx context.Context) error {
 		}
 		for _, l := range links {
 			if r.defers(l) {
-				r.Tx.deferred = append(r.Tx.deferred, deferredKey{child: l.child.ID(), key: l.key.ID, changes: w.changes})
+				r.Tx.deferred = append(r.Tx.deferred, deferredKey{child: l.child.ObjectID(), key: l.key.ID, changes: w.changes})
 			} else if err := r.arrive(ctx, l, w.changes); err != nil {
 				return err
 			}
@@ -81,7 +81,7 @@ func (r *Run) settleKeys(ctx context.Context) error {
 	}
 	for _, late := range r.work.late {
 		if l := late.link; r.defers(l) {
-			r.Tx.deferred = append(r.Tx.deferred, deferredKey{child: l.child.ID(), key: l.key.ID, gone: late.gone})
+			r.Tx.deferred = append(r.Tx.deferred, deferredKey{child: l.child.ObjectID(), key: l.key.ID, gone: late.gone})
 		} else if err := r.refuseReferring(ctx, late.link, late.gone); err != nil {
 			return err
 		}

@@ -132,7 +132,7 @@ func (r *Run) insertNew(ctx context.Context, ins *queryplan.Insert, slow SlowRow
 
 // insertSeveral writes new rows of several ranges.
 func (r *Run) insertSeveral(ctx context.Context, table *catalog.Table, writes []*rowWrite) error {
-	muts, err := mutations(table, writes)
+	muts, err := r.mutations(table, writes)
 	if err != nil {
 		return err
 	}

@@ -141,7 +141,7 @@ func (r *Run) links(child *catalog.Table) ([]*link, error) {
 
 func (r *Run) link(child *catalog.Table, k *cluster.ForeignKey) (*link, error) {
 	parent, ok := child, true
-	if k.Table != child.ID() {
+	if k.Table != child.ObjectID() {
 		parent, ok = r.Tables(k.Table)
 	}
 	if ok {
@@ -157,7 +157,7 @@ func (r *Run) referrers(parent *catalog.Table) []*link {
 	var out []*link
 	for _, by := range parent.Desc.Collection.ReferencedBy {
 		child, ok := parent, true
-		if by.Table != parent.ID() {
+		if by.Table != parent.ObjectID() {
 			child, ok = r.Tables(by.Table)
 		}
 		if !ok {

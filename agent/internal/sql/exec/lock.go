@@ -197,7 +197,7 @@ func (r *Run) readAgain(ctx context.Context, table *catalog.Table, rows []kv.Row
 func (r *Run) selectLocked(ctx context.Context, s *queryplan.Select) (int64, error) {
 	in := *r
 	in.TS = 0
-	in.Tx = NewTx(r.DB, TxOptions{Writer: r.Writer, Info: r.Info, Memory: r.Memory})
+	in.Tx = NewTx(r.DB, TxOptions{Writer: r.Writer, Info: r.Info, Memory: r.Memory, Planted: r.Planted})
 	in.Tx.Begin(r.Level)
 	defer in.Tx.Close()
 	return in.Select(ctx, s)

@@ -13,3 +13,5 @@ func (Planted) blindBackfill() bool    { return false }
 func (Planted) keyShareBlind() bool    { return false }
 func (Planted) valuesUnlocked() bool   { return false }
 func (Planted) itemLost() bool         { return false }
+func (Planted) missesNewPlace() bool   { return false }
+func (Planted) movesAtOnce() bool      { return false }

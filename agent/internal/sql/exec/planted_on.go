@@ -22,6 +22,12 @@ type Planted struct {
 	ValuesUnlocked bool
 	// ItemLost leaves the last entry of a document out of an inverted index.
 	ItemLost bool
+
+	// MissNewPlace has who writes to a table that is moved write only where it was.
+	MissNewPlace bool
+	// MoveAtOnce has who writes to a table that is moved leave rows where it goes while others
+	// may not know of the move.
+	MoveAtOnce bool
 }
 
 func (p Planted) oldEntryStays() bool { return p.OldEntryStays }
@@ -39,3 +45,7 @@ func (p Planted) keyShareBlind() bool { return p.KeyShareBlind }
 func (p Planted) itemLost() bool { return p.ItemLost }
 
 func (p Planted) valuesUnlocked() bool { return p.ValuesUnlocked }
+
+func (p Planted) missesNewPlace() bool { return p.MissNewPlace }
+
+func (p Planted) movesAtOnce() bool { return p.MoveAtOnce }

@@ -143,9 +143,13 @@ func (r *Run) byKey(ctx context.Context, table *catalog.Table, keys [][]byte, fn
 
 // getAt reads rows by key as of ts, own writes included.
 func (r *Run) getAt(ctx context.Context, table *catalog.Table, keys [][]byte, ts hlc.Timestamp) ([]kv.Row, error) {
-	r.noteKeys(table, keys)
+	at, err := r.place(table, ts)
+	if err != nil {
+		return nil, err
+	}
+	r.noteKeys(at, keys)
 	if r.Tx == nil || r.Tx.tables[table.ID()] == nil {
-		rows, err := r.DB.Get(ctx, kv.GetRequest{TS: ts, Pool: table.Pool(), Collection: table.ID(), Keys: keys, Schema: r.readVersion(table), Memory: r.Memory, Reading: r.Reading})
+		rows, err := r.DB.Get(ctx, kv.GetRequest{TS: ts, Pool: at.Pool, Collection: at.ID, Keys: keys, Schema: r.readVersion(table), Memory: r.Memory, Reading: r.Reading})
 		if err != nil {
 			return nil, fmt.Errorf("read rows of %q by key: %w", table.Name(), err)
 		}
@@ -164,7 +168,7 @@ func (r *Run) getAt(ctx context.Context, table *catalog.Table, keys [][]byte, ts
 	if len(missing) == 0 {
 		return out, nil
 	}
-	rows, err := r.DB.Get(ctx, kv.GetRequest{TS: ts, Pool: table.Pool(), Collection: table.ID(), Keys: missing, Schema: r.readVersion(table), Memory: r.Memory, Reading: r.Reading})
+	rows, err := r.DB.Get(ctx, kv.GetRequest{TS: ts, Pool: at.Pool, Collection: at.ID, Keys: missing, Schema: r.readVersion(table), Memory: r.Memory, Reading: r.Reading})
 	if err != nil {
 		return nil, fmt.Errorf("read rows of %q by key: %w", table.Name(), err)
 	}
@@ -185,12 +189,12 @@ func (r *Run) readVersion(table *catalog.Table) uint64 {
 const serializable = txn.Serializable
 
 // noteKeys notes that rows are read by key.
-func (r *Run) noteKeys(table *catalog.Table, keys [][]byte) {
+func (r *Run) noteKeys(at cluster.Place, keys [][]byte) {
 	if r.Tx == nil || r.Tx.level != serializable {
 		return
 	}
 	for _, k := range keys {
-		r.Tx.Transaction().NoteRead(kv.Point(table.Pool(), table.ID(), k))
+		r.Tx.Transaction().NoteRead(kv.Point(at.Pool, at.ID, k))
 	}
 }
 
@@ -201,7 +205,11 @@ func (r *Run) scan(ctx context.Context, table *catalog.Table, req kv.ScanRequest
 	if err != nil {
 		return nil, err
 	}
-	req.TS, req.Pool, req.Collection, req.Schema, req.Memory, req.Reading = ts, table.Pool(), table.ID(), r.readVersion(table), r.Memory, r.Reading
+	at, err := r.place(table, ts)
+	if err != nil {
+		return nil, err
+	}
+	req.TS, req.Pool, req.Collection, req.Schema, req.Memory, req.Reading = ts, at.Pool, at.ID, r.readVersion(table), r.Memory, r.Reading
 	var own *buffer
 	if r.Tx != nil {
 		own = r.Tx.tables[table.ID()]

@@ -34,7 +34,7 @@ func (s *Source) Scan(ctx context.Context, spec duck.ScanSpec) (duck.Scan, error
 	for _, c := range spec.Columns {
 		wanted[c] = true
 	}
-	guard := s.Guards[table.ID()]
+	guard := s.Guards[table.ObjectID()]
 	if guard != nil {
 		queryplan.Columns(guard, wanted)
 	}

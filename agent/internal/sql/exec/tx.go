@@ -44,6 +44,8 @@ type TxOptions struct {
 	Info   txn.Info
 	// Memory counts what is buffered. It is not closed.
 	Memory *budget.Account
+	// Planted are faults that tests plant.
+	Planted Planted
 }
 
 // buffer holds a transaction's writes to one collection.
@@ -288,7 +290,7 @@ func (b *buffer) span(start, end []byte) []string {
 // version is that of a table's descriptor by which its rows are written.
 func (o *CommitOptions) version(t *catalog.Table) uint64 {
 	for _, v := range o.Versions {
-		if v.Collection == t.Owner().ID() {
+		if v.Collection == t.Owner().ObjectID() {
 			return v.Version
 		}
 	}
@@ -300,16 +302,7 @@ func (t *Tx) Commit(ctx context.Context, o CommitOptions) error {
 	if t.txn == nil {
 		return nil // nothing was done that needed it
 	}
-	var muts []kv.Mutation
-	for _, b := range t.tables {
-		if o.Keep != nil && !o.Keep(b.table) {
-			continue
-		}
-		for k, w := range b.rows {
-			muts = append(muts, kv.Mutation{Pool: b.table.Pool(), Collection: b.table.ID(), Key: []byte(k), Delete: w.value == nil, Value: w.value,
-				Expect: w.expect, ExpectTS: w.seen, Schema: o.version(b.table)})
-		}
-	}
+	muts := t.mutations(&o)
 	if o.With != nil {
 		t.txn.With(o.With)
 	}
@@ -327,6 +320,21 @@ func (t *Tx) Commit(ctx context.Context, o CommitOptions) error {
 		return fmt.Errorf("commit: %w", err)
 	}
 	return nil
+}
+
+// mutations are what the transaction writes.
+func (t *Tx) mutations(o *CommitOptions) (muts []kv.Mutation) {
+	for _, b := range t.tables {
+		if o.Keep != nil && !o.Keep(b.table) {
+			continue
+		}
+		for k, w := range b.rows {
+			m := kv.Mutation{Pool: b.table.Pool(), Collection: b.table.ID(), Key: []byte(k), Delete: w.value == nil, Value: w.value,
+				Expect: w.expect, ExpectTS: w.seen, Schema: o.version(b.table)}
+			muts = t.options.Planted.mirrored(append(muts, m), b.table, &m)
+		}
+	}
+	return muts
 }
 
 // reasonAppeared is of a lock on a key that was lost with its leader.

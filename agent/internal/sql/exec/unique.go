@@ -37,7 +37,7 @@ func (r *Run) settleUnique(ctx context.Context, w writtenRows) error {
 			continue
 		}
 		if r.Deferred != nil && r.Deferred(x.Desc.Deferral()) {
-			r.Tx.deferred = append(r.Tx.deferred, deferredKey{child: w.table.ID(), key: x.Desc.ID, changes: w.changes})
+			r.Tx.deferred = append(r.Tx.deferred, deferredKey{child: w.table.ObjectID(), key: x.Desc.ID, changes: w.changes})
 		} else if err := r.distinct(ctx, x, w.changes); err != nil {
 			return err
 		}

@@ -254,7 +254,7 @@ func (in *Input) serials() []row {
 		if by == nil {
 			continue
 		}
-		i := slices.IndexFunc(in.Tables, func(t *catalog.Table) bool { return t.ID() == by.Table })
+		i := slices.IndexFunc(in.Tables, func(t *catalog.Table) bool { return t.ObjectID() == by.Table })
 		if i < 0 {
 			continue
 		}

@@ -33,7 +33,7 @@ const (
 func OID(id cluster.ObjectID) uint32 { return catalog.OID(id) }
 
 // TableOID is the OID of a collection.
-func TableOID(t *catalog.Table) uint32 { return OID(t.ID()) }
+func TableOID(t *catalog.Table) uint32 { return OID(t.ObjectID()) }
 
 func (in *Input) namespaces() []row {
 	out := []row{

@@ -100,7 +100,7 @@ func (in *Input) depends() []row {
 	}
 	tables := map[cluster.ObjectID]*catalog.Table{}
 	for _, t := range in.Tables {
-		tables[t.ID()] = t
+		tables[t.ObjectID()] = t
 	}
 	for i := range in.Sequences {
 		s := &in.Sequences[i]
@@ -129,7 +129,7 @@ func (in *Input) depends() []row {
 // sequenceOf is the sequence of an identity column.
 func (in *Input) sequenceOf(t *catalog.Table, c *catalog.Column) (*cluster.Sequence, bool) {
 	for i := range in.Sequences {
-		if s := in.Sequences[i].Object.Sequence; s.Identity && s.OwnedBy.Table == t.ID() && s.OwnedBy.Column == c.ID {
+		if s := in.Sequences[i].Object.Sequence; s.Identity && s.OwnedBy.Table == t.ObjectID() && s.OwnedBy.Column == c.ID {
 			return s, true
 		}
 	}

@@ -215,7 +215,7 @@ func (p *Planner) slowPolicy(table *catalog.Table) error {
 	if p.guards == nil {
 		p.guards = map[cluster.ObjectID]Expr{}
 	}
-	p.guards[table.ID()] = policy
+	p.guards[table.ObjectID()] = policy
 	return nil
 }
 

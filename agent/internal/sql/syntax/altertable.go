@@ -99,6 +99,11 @@ type (
 		User   bool
 		Enable bool
 	}
+	// SetPool is SET POOL, or SET (pool = ...).
+	SetPool struct {
+		Pool     string
+		Position int
+	}
 	// SetOptions is SET (option = value, ...), or RESET if Reset.
 	SetOptions struct {
 		Options []Option
@@ -123,6 +128,7 @@ func (*OwnerTo) action()            {}
 func (*RowSecurity) action()        {}
 func (*EnableTrigger) action()      {}
 func (*SetOptions) action()         {}
+func (*SetPool) action()            {}
 
 func (*AlterCollection) node() {}
 func (*AlterType) node()       {}
@@ -183,6 +189,10 @@ func alterAction(c *pg.AlterTableCmd) (AlterAction, *Error) {
 	case pg.AlterTableType_AT_DisableTrig, pg.AlterTableType_AT_DisableTrigAll, pg.AlterTableType_AT_DisableTrigUser:
 		return &EnableTrigger{Name: c.GetName(), User: c.GetSubtype() == pg.AlterTableType_AT_DisableTrigUser}, nil
 	case pg.AlterTableType_AT_SetRelOptions, pg.AlterTableType_AT_ResetRelOptions:
+		if set := c.GetDef().GetList().GetItems(); c.GetSubtype() == pg.AlterTableType_AT_SetRelOptions && len(set) == 1 && set[0].GetDefElem().GetDefname() == "pool" {
+			to, err := storage(set)
+			return &SetPool{Pool: to.Pool, Position: to.PoolPosition}, err
+		}
 		return &SetOptions{Options: options(c.GetDef().GetList().GetItems()), Reset: c.GetSubtype() == pg.AlterTableType_AT_ResetRelOptions}, nil
 	default:
 		return nil, Unsupported("this form of ALTER TABLE", "")

@@ -47,6 +47,9 @@ func dispatch(text string, deep bool) (Node, *Error) {
 		return parsePostgres(collectionAsTable(text), "TABLE", deep)
 	case "create", "drop", "alter", "truncate":
 		p.advance()
+		if node, err, ok := setPool(text, p); first == "alter" && ok {
+			return only(node, err)
+		}
 		switch word := p.word(); {
 		case word == "collection":
 			return parseCollection(p, first == "create", deep)

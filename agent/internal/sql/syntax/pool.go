@@ -3,6 +3,7 @@ package syntax
 import (
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // The pools that can be shown.
@@ -200,4 +201,39 @@ func (p *cursor) showPool() (Node, *Error) {
 		return nil, err
 	}
 	return &ShowCluster{Kind: ShowPool, Node: name}, p.end()
+}
+
+// setPool reads ALTER TABLE [IF EXISTS] [ONLY] name SET POOL pool, at whose second word p
+// stands; false: it is another statement.
+func setPool(text string, p *cursor) (node Node, err *Error, ok bool) { //nolint:revive // ok tells "not mine" from an error
+	q := *p
+	a := &AlterCollection{Word: strings.ToUpper(q.word())}
+	if a.Word != "TABLE" && a.Word != "COLLECTION" {
+		return nil, nil, false
+	}
+	q.advance()
+	if a.IfExists, err = q.condition("if", "exists"); err != nil {
+		return nil, nil, false
+	}
+	if q.word() == "only" {
+		q.advance()
+	}
+	if a.Name, err = q.name(); err != nil {
+		return nil, nil, false
+	}
+	for _, word := range []string{"set", "pool"} {
+		if q.word() != word {
+			return nil, nil, false
+		}
+		q.advance()
+	}
+	if q.token.kind == tokenEnd || q.token.kind == tokenSemicolon {
+		return nil, near(text, q.token), true
+	}
+	set := &SetPool{Position: q.token.start + 1}
+	if set.Pool, err = q.identifier(); err == nil {
+		err = q.end()
+	}
+	a.Actions = []AlterAction{set}
+	return a, err, true
 }
