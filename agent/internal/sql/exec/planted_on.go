@@ -22,7 +22,6 @@ type Planted struct {
 	ValuesUnlocked bool
 	// ItemLost leaves the last entry of a document out of an inverted index.
 	ItemLost bool
-
 	// MissNewPlace has who writes to a table that is moved write only where it was.
 	MissNewPlace bool
 	// MoveAtOnce has who writes to a table that is moved leave rows where it goes while others
