@@ -289,15 +289,8 @@ func (c *schemaChange) arrive(ctx context.Context) (operation.SchemaProgress, er
 	if c.see(); c.object == nil || c.object.Collection.Move == nil {
 		return c.at(operation.PhaseSwitch, "", nil, c.op.Rows), nil // somebody was first, or dropped it
 	}
-	var fences []cluster.SchemaFence
-	for _, t := range c.twins() {
-		fences = append(fences, cluster.Closing(t.from.ID))
-	}
-	slices.SortFunc(fences, func(a, b cluster.SchemaFence) int { return cmp.Compare(a.Collection, b.Collection) })
-	closing, cancel := context.WithTimeout(ctx, schemaFence)
-	defer cancel()
-	if err := c.server.cfg.DB.Raise(closing, c.object.Collection.Pool, fences); err != nil {
-		return operation.SchemaProgress{}, fmt.Errorf("close the old place: %w", err)
+	if err := c.close(ctx); err != nil {
+		return operation.SchemaProgress{}, err
 	}
 	id := c.object.ID
 	err = c.alter(ctx, func(rows *cluster.Collection) {
@@ -310,6 +303,28 @@ func (c *schemaChange) arrive(ctx context.Context) (operation.SchemaProgress, er
 		return operation.SchemaProgress{}, fmt.Errorf("publish where the table is: %w", err)
 	}
 	return c.at(operation.PhaseSwitch, "", nil, c.op.Rows), nil
+}
+
+// close closes the old place, and then has each range of the new one write something down:
+// what it writes later is later than all that was read in the old place.
+func (c *schemaChange) close(ctx context.Context) error {
+	var old, next []cluster.SchemaFence
+	for _, t := range c.twins() {
+		old = append(old, cluster.Closing(t.from.ID))
+		next = append(next, cluster.SchemaFence{SchemaVersion: cluster.SchemaVersion{Collection: t.to.ID, Version: c.object.Version}})
+	}
+	for _, fences := range [][]cluster.SchemaFence{old, next} {
+		slices.SortFunc(fences, func(a, b cluster.SchemaFence) int { return cmp.Compare(a.Collection, b.Collection) })
+	}
+	ctx, cancel := context.WithTimeout(ctx, schemaFence)
+	defer cancel()
+	if err := c.server.cfg.DB.Raise(ctx, c.object.Collection.Pool, old); err != nil {
+		return fmt.Errorf("close the old place: %w", err)
+	}
+	if err := c.server.cfg.DB.Raise(ctx, c.object.Collection.Move.Pool, next); err != nil {
+		return fmt.Errorf("have the new place be later than the old one: %w", err)
+	}
+	return nil
 }
 
 // stay has the table be where it was, unless there is no way back.
