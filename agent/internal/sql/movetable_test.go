@@ -225,6 +225,15 @@ func moveModel(t *testing.T, rounds int, set func(*fixture)) error {
 	return nil
 }
 
+// closed reports whether the old place is closed: who writes waits for the one that raises.
+func (m *moved) closed() bool {
+	m.f.db.mu.Lock()
+	defer m.f.db.mu.Unlock()
+	return slices.ContainsFunc(m.f.meta.View().Collections(), func(o *cluster.Object) bool {
+		return o.Collection.Move != nil && m.f.db.closed[o.RowsID()] != 0
+	})
+}
+
 func (m *moved) round(c *client) error {
 	f := m.f
 	writer, snapshot := f.open(), f.open()
@@ -232,7 +241,7 @@ func (m *moved) round(c *client) error {
 	reader, readerMeta := f.behind(true)
 	busy, wrong := false, error(nil)
 	write := func() {
-		if busy || wrong != nil {
+		if busy || wrong != nil || m.closed() {
 			return
 		}
 		busy = true

@@ -31,6 +31,7 @@ type contention struct {
 	since time.Duration // when the request began
 	limit time.Duration // how long it waits for others, as far as leaders answer; 0: as long as it takes
 	asked time.Duration // when blocked last returned
+	grace time.Duration // how long those that are open are waited for, before they are aborted; 0: as long as it takes
 	met   bool          // it was blocked at least once
 	// gone are those of whom a gateway that answered knew nothing.
 	gone map[cluster.TxnID]bool
@@ -69,6 +70,9 @@ func (w *contention) blocked(ctx context.Context, by []datastate.Blocker) error 
 		}
 		if w.goes(b.Txn, &a) {
 			continue
+		}
+		if a.State == Open && w.grace > 0 && w.m.cfg.Now()-w.since >= w.grace {
+			a = Answer{State: Unknown}
 		}
 		if _, err := w.m.unblock(ctx, b, a); err != nil {
 			return err

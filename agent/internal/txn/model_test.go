@@ -250,6 +250,8 @@ func (m *model) evaluate(c *kv.Call) *datastate.Result {
 		return m.lock(c.Range, r)
 	case *datastate.Remains:
 		return m.remains(c.Range, r)
+	case *datastate.Raise:
+		return m.raise(c.Range, r)
 	}
 	return &datastate.Result{Outcome: datastate.Applied}
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/datastate"
@@ -13,6 +15,11 @@ import (
 
 // raiseParts is in how many parts a pool is asked side by side.
 const raiseParts = 8
+
+// closingGrace is how long transactions that are open keep a place from being closed: who
+// comes later waits behind them, wherever the table is to be. Those that do something are
+// done by then; what an idle one has laid there is aborted, and it ends with 40001.
+const closingGrace = 5 * time.Second
 
 // Raise has all ranges of a pool refuse what rests on older versions of descriptors than
 // those of schemas, and returns when they do and nothing is left that was laid by it: what
@@ -41,6 +48,9 @@ func (m *Manager) Raise(ctx context.Context, pool cluster.PoolID, schemas []clus
 // raise is Raise of the ranges that own what is before to.
 func (m *Manager) raise(ctx context.Context, ask datastate.Raise, to cluster.Key) error {
 	wait := &contention{m: m, since: m.cfg.Now()}
+	if slices.ContainsFunc(ask.Schemas, cluster.SchemaFence.Closes) {
+		wait.grace = closingGrace
+	}
 	var again replanning
 	for ask.From < to {
 		if ctx.Err() != nil {

@@ -405,7 +405,7 @@ func (a *alteration) apply(action syntax.AlterAction) error {
 
 // offered refuses what ALTER TABLE does not do yet, by its name.
 func offered(action syntax.AlterAction) error {
-	switch action.(type) {
+	switch action := action.(type) {
 	case *syntax.AddColumn, *syntax.DropColumn, *syntax.AlterColumnType, *syntax.AlterDefault, *syntax.AlterNotNull, *syntax.OwnerTo,
 		*syntax.DropConstraint, *syntax.RowSecurity, *syntax.EnableTrigger, *syntax.SetPool:
 		return nil

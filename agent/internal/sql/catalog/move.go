@@ -65,8 +65,8 @@ func (a *alteration) setPool(action *syntax.SetPool) error {
 func underWay(rows *cluster.Collection) bool {
 	return slices.ContainsFunc(rows.Indexes, func(x cluster.Index) bool { return x.State != "" || x.Dropped }) ||
 		slices.ContainsFunc(rows.Columns, func(c cluster.Column) bool { return c.NotNullState != "" }) ||
-		slices.ContainsFunc(rows.Checks, func(k cluster.Check) bool { return k.State != "" }) ||
-		slices.ContainsFunc(rows.ForeignKeys, func(k cluster.ForeignKey) bool { return k.State != "" })
+		slices.ContainsFunc(rows.Checks, func(k cluster.Check) bool { return k.State != "" || k.Leaving }) ||
+		slices.ContainsFunc(rows.ForeignKeys, func(k cluster.ForeignKey) bool { return k.State != "" || k.Leaving })
 }
 
 // unmoved refuses to change what a table keeps while it is moved.
