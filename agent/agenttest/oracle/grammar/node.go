@@ -73,13 +73,6 @@ func (n *Node) walk(visit func(at *Node) bool) bool {
 	return true
 }
 
-// size is how many nodes there are.
-func (n *Node) size() int {
-	size := 0
-	n.walk(func(*Node) bool { size++; return true })
-	return size
-}
-
 // Reduce makes a statement smaller for as long as still says that it shows the same, with at
 // most so many tries.
 func Reduce(root *Node, tries int, still func(statement string) bool) *Node {

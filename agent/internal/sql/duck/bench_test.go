@@ -16,6 +16,8 @@ func BenchmarkMillion(b *testing.B) {
 		{"group1000", "SELECT k, count(*), max(id) FROM numbers GROUP BY k"},
 		{"order", "SELECT id FROM numbers ORDER BY v DESC, id LIMIT 10"},
 		{"fetch", "SELECT * FROM numbers"},
+		{"ownFunction", "SELECT max(abs(x)) FROM numbers"},
+		{"builtinFunction", "SELECT max(sign(x::float8)) FROM numbers"},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			for b.Loop() {

@@ -17,37 +17,7 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 	}
 	switch x := n.Node.(type) {
 	case *pg.Node_AExpr:
-		if err := r.unordered(x.AExpr); err != nil {
-			return nil, err
-		}
-		if err := r.comparable(x.AExpr); err != nil {
-			return nil, err
-		}
-		if after := r.textualOperator(n, x.AExpr); after != nil {
-			return after, nil
-		}
-		if folded, err := r.foldable(x.AExpr); folded != nil || err != nil {
-			return func(*pg.Node) (*pg.Node, error) { return folded, nil }, err
-		}
-		r.clockOperand(x.AExpr)
-		if f := r.operatorCall(x.AExpr); f != nil {
-			n.Node = &pg.Node_FuncCall{FuncCall: f}
-			r.accepts = r.textual[n]
-			return r.beforeFunction(f)
-		}
-		if err := r.opaqueOperator(x.AExpr); err != nil {
-			return nil, err
-		}
-		if err := r.typeLiterals(x.AExpr); err != nil {
-			return nil, err
-		}
-		if after, err := r.jsonOperator(x.AExpr); after != nil || err != nil {
-			return after, err
-		}
-		if after := r.jsonComparison(x.AExpr); after != nil {
-			return after, nil
-		}
-		return r.beforeOperator(x.AExpr), nil
+		return r.beforeExpression(n, x.AExpr)
 	case *pg.Node_CaseExpr:
 		if err := r.typeResults(x.CaseExpr); err != nil {
 			return nil, err
@@ -71,8 +41,8 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 		if err := r.opaqueCall(x.FuncCall); err != nil {
 			return nil, err
 		}
-		if after, err := r.writtenAggregate(n, x.FuncCall, lastName(x.FuncCall.Funcname)); after != nil || err != nil {
-			return after, err
+		if after := r.writtenAggregate(n, x.FuncCall, lastName(x.FuncCall.Funcname)); after != nil {
+			return after, nil
 		}
 		r.accepts = r.textual[n]
 		return r.beforeFunction(x.FuncCall)
@@ -100,6 +70,41 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 		}
 	}
 	return nil, nil
+}
+
+// beforeExpression is before of an operator.
+func (r *rewriter) beforeExpression(n *pg.Node, e *pg.A_Expr) (after func(*pg.Node) (*pg.Node, error), err error) {
+	if err := r.unordered(e); err != nil {
+		return nil, err
+	}
+	if err := r.comparable(e); err != nil {
+		return nil, err
+	}
+	if after := r.textualOperator(n, e); after != nil {
+		return after, nil
+	}
+	if folded, err := r.foldable(e); folded != nil || err != nil {
+		return func(*pg.Node) (*pg.Node, error) { return folded, nil }, err
+	}
+	r.clockOperand(e)
+	if f := r.operatorCall(e); f != nil {
+		n.Node = &pg.Node_FuncCall{FuncCall: f}
+		r.accepts = r.textual[n]
+		return r.beforeFunction(f)
+	}
+	if err := r.opaqueOperator(e); err != nil {
+		return nil, err
+	}
+	if err := r.typeLiterals(e); err != nil {
+		return nil, err
+	}
+	if after, err := r.jsonOperator(e); after != nil || err != nil {
+		return after, err
+	}
+	if after := r.jsonComparison(e); after != nil {
+		return after, nil
+	}
+	return r.beforeOperator(e), nil
 }
 
 // arithmetic reports whether an operator is one of numbers.
@@ -306,6 +311,21 @@ func (r *rewriter) beforeOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error)
 			}
 			return r.operator(n, e)
 		}
+	default:
+		return r.numbersOperator(e, op, left, right)
+	}
+	if name == "" {
+		return nil
+	}
+	return func(n *pg.Node) (*pg.Node, error) {
+		return call(name, n.GetAExpr().Lexpr, n.GetAExpr().Rexpr), nil
+	}
+}
+
+// numbersOperator finds what an operator of numbers becomes where the engine's result would
+// have another type than PostgreSQL's, or too few digits; nil: nothing else.
+func (r *rewriter) numbersOperator(e *pg.A_Expr, op string, left, right datum.Type) func(*pg.Node) (*pg.Node, error) {
+	switch {
 	case op == "%" && left.IsNumber() && right.IsNumber() && (left.IsFloat() || right.IsFloat()):
 		return func(*pg.Node) (*pg.Node, error) {
 			return nil, errorf("42883", e.Location, "operator does not exist: %s %% %s", left.SQLName(), right.SQLName())
@@ -331,12 +351,7 @@ func (r *rewriter) beforeOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error)
 			return r.operator(n, e)
 		}
 	}
-	if name == "" {
-		return nil
-	}
-	return func(n *pg.Node) (*pg.Node, error) {
-		return call(name, n.GetAExpr().Lexpr, n.GetAExpr().Rexpr), nil
-	}
+	return nil
 }
 
 // concatenation is what || is of a list and another, or an element.

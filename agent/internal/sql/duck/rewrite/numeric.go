@@ -328,21 +328,21 @@ func (r *rewriter) writtenTexts(l []*pg.Node) []func(*pg.Node) *pg.Node {
 
 // writtenAggregate computes an aggregate of the texts of all its numbers; nil: it is none
 // such.
-func (r *rewriter) writtenAggregate(n *pg.Node, f *pg.FuncCall, name string) (finish, error) {
+func (r *rewriter) writtenAggregate(n *pg.Node, f *pg.FuncCall, name string) finish {
 	if len(f.Args) != 1 || (f.Over != nil || f.AggDistinct) && (name != "avg" || r.writes(f.Args[0])) {
-		return nil, nil
+		return nil
 	}
 	t, accepted := r.typeOf(f.Args[0]), r.textual[n] && r.writes(n)
 	deviation := strings.HasPrefix(name, "stddev") || strings.HasPrefix(name, "var")
 	switch {
 	case !t.IsInt() && t != datum.Numeric:
-		return nil, nil
+		return nil
 	case name == "avg" && accepted:
-		return r.average(f), nil
+		return r.average(f)
 	case deviation:
 	case (name == "sum" || name == "min" || name == "max") && accepted:
 	default:
-		return nil, nil
+		return nil
 	}
 	form := r.writtenText(f.Args[0])
 	return func(n *pg.Node) (*pg.Node, error) {
@@ -353,7 +353,7 @@ func (r *rewriter) writtenAggregate(n *pg.Node, f *pg.FuncCall, name string) (fi
 			return r.asDecimal(out), nil
 		}
 		return out, nil
-	}, nil
+	}
 }
 
 // average is the quotient of a sum and a number of values.
