@@ -27,6 +27,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/peers"
 	"github.com/nodedb/nodedb/agent/internal/replica"
 	"github.com/nodedb/nodedb/agent/internal/routing"
+	"github.com/nodedb/nodedb/agent/internal/sql/exec"
 	"github.com/nodedb/nodedb/agent/internal/statusboard"
 	"github.com/nodedb/nodedb/agent/internal/storage"
 	"github.com/nodedb/nodedb/agent/internal/store"
@@ -316,6 +317,7 @@ func (n *Node) openKV() (func() error, error) {
 		Requests: n.memory.requests, Reads: n.memory.reads, ViewAge: n.cfg.ViewAge, Snapshots: &n.snapshots,
 		ClosedLag: func() time.Duration { return n.machine.View().Settings.ClosedLag() },
 		Kept:      func() time.Duration { return n.machine.View().Settings.GCTTL() },
+		Programs:  exec.NewPrograms().Begin,
 	})
 	if err != nil {
 		return nil, err

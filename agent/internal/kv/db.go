@@ -91,6 +91,10 @@ type Config struct {
 	ChunkRows  int
 	ChunkBytes int
 
+	// Programs begins what the gateway of a scan has sent to be computed of its rows; nil:
+	// there are none.
+	Programs func(program []byte) (Program, error)
+
 	// Requests is what requests of other gateways may hold here while they wait, and
 	// Reads what is read for any gateway and not sent yet. Beyond it they are
 	// refused with store.ErrOverloaded; nil: there is no bound.

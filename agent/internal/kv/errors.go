@@ -109,6 +109,7 @@ var (
 	errNoReplicas = errors.New("the range has no replicas")
 	errAttempt    = fmt.Errorf("no answer in time: %w", context.DeadlineExceeded)
 	errSuspected  = fmt.Errorf("the node is suspected to be down: %w", context.Canceled)
+	errNoPrograms = errors.New("this node runs no programs")
 	errBlocked    = errors.New("a transaction has locked a row")
 	errTooOften   = errors.New("the ranges changed too often")
 	errWaking     = errors.New("this node has started and does not know yet what the time is, or waits until it has passed what it used before")
@@ -134,6 +135,7 @@ const (
 	codeIntents
 	codeTooOld
 	codeStaleSchema
+	codeProgram
 )
 
 // writeError encodes what err means to a gateway.
@@ -149,6 +151,7 @@ func writeError(w *writer, err error) {
 		intents   *store.IntentsError
 		tooOld    *store.TooOldError
 		stale     *StaleSchemaError
+		program   *ProgramError
 	)
 	switch {
 	case err == nil:
@@ -192,6 +195,9 @@ func writeError(w *writer, err error) {
 		w.byte(codeStaleSchema)
 		w.uvarint(uint64(stale.Wanted.Collection))
 		w.uvarint(stale.Wanted.Version)
+	case errors.As(err, &program):
+		w.byte(codeProgram)
+		w.text(program.Cause.Error())
 	case errors.Is(err, store.ErrTooLarge):
 		w.byte(codeTooLarge)
 	case errors.Is(err, store.ErrDiskFull):
@@ -239,6 +245,8 @@ func readError(r *reader) error {
 		return &store.TooOldError{TS: r.ts(), Threshold: r.ts()}
 	case codeStaleSchema:
 		return &StaleSchemaError{Wanted: cluster.SchemaVersion{Collection: cluster.CollectionID(r.Uvarint()), Version: r.Uvarint()}}
+	case codeProgram:
+		return &ProgramError{Cause: errors.New(r.text())}
 	case codeTooLarge:
 		return store.ErrTooLarge
 	case codeDiskFull:

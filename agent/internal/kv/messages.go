@@ -214,6 +214,9 @@ type scanRequest struct {
 	// Passed are transactions that commit after TS: their intents do not matter.
 	Passed []cluster.TxnID
 	Schema uint64 // as of a readRequest
+	// Program is what the node is to compute of the rows; empty: nothing, they are the
+	// answer.
+	Program []byte
 }
 
 // position is the last row that a reader got: a scan goes on after it.
@@ -223,7 +226,7 @@ type position struct {
 }
 
 func (m *scanRequest) encode(now hlc.Timestamp) []byte {
-	w := beginMessage(96+len(m.From)+len(m.To)+len(m.Start)+len(m.End), now)
+	w := beginMessage(96+len(m.From)+len(m.To)+len(m.Start)+len(m.End)+len(m.Program), now)
 	w.uvarint(uint64(m.Range))
 	w.ts(m.TS)
 	w.uvarint(uint64(m.Collection))
@@ -245,6 +248,7 @@ func (m *scanRequest) encode(now hlc.Timestamp) []byte {
 	w.uvarint(m.Limit)
 	w.txns(m.Passed)
 	w.uvarint(m.Schema)
+	w.bytes(m.Program)
 	return w.b
 }
 
@@ -267,6 +271,7 @@ func decodeScanRequest(b []byte) (m scanRequest, clock hlc.Timestamp, err error)
 	}
 	m.MaxRows, m.MaxBytes, m.MaxChunks, m.Limit = r.Uvarint(), r.Uvarint(), r.Uvarint(), r.Uvarint()
 	m.Passed, m.Schema = r.txns(), r.Uvarint()
+	m.Program = r.Bytes()
 	return m, clock, r.End()
 }
 
@@ -295,7 +300,17 @@ type scanChunk struct {
 	Last *position
 	// More says that rows may follow Last.
 	More bool
+	// Read is what was read for the chunk: of a program, more than it holds.
+	Read readCount
 	Err  error
+}
+
+// readCount counts rows that were read, and their bytes.
+type readCount struct{ rows, bytes int }
+
+func (c *readCount) note(key, value []byte) {
+	c.rows++
+	c.bytes += len(key) + len(value)
 }
 
 // chunkWriter encodes the rows of a chunk as they are found.
@@ -304,6 +319,7 @@ type chunkWriter struct {
 	at    int // of the count
 	start int
 	rows  int
+	read  readCount
 	last  *position
 }
 
@@ -333,6 +349,8 @@ func (c *chunkWriter) finish(more bool) []byte {
 		c.w.uvarint(uint64(c.last.VShard))
 		c.w.bytes(c.last.Key)
 	}
+	c.w.uvarint(uint64(c.read.rows))
+	c.w.uvarint(uint64(c.read.bytes))
 	return c.w.b
 }
 
@@ -356,6 +374,7 @@ func decodeScanChunk(b []byte) (m scanChunk, clock hlc.Timestamp, err error) {
 			m.Last = &position{VShard: r.vshard()}
 			m.Last.Key = r.Bytes()
 		}
+		m.Read = readCount{rows: int(r.Uvarint()), bytes: int(r.Uvarint())}
 	}
 	return m, clock, r.End()
 }

@@ -39,16 +39,18 @@ func TestMessagesRoundTrip(t *testing.T) {
 
 	scan := scanRequest{
 		Range: 4, TS: 8, Collection: 7, From: cluster.VShard(1).Key(), To: cluster.VShard(1024).Key(), Start: []byte("a"), End: []byte("z"), Ordered: true, Reverse: true,
-		After: &position{VShard: 5, Key: []byte("k")}, MaxRows: 10, MaxBytes: 20, MaxChunks: 30, Limit: 40,
+		After: &position{VShard: 5, Key: []byte("k")}, MaxRows: 10, MaxBytes: 20, MaxChunks: 30, Limit: 40, Program: []byte("program"),
 	}
 	gotScan, clock, err := decodeScanRequest(scan.encode(testClock))
 	check("scan request", scan, gotScan, clock, err)
 
 	w := newChunkWriter(testClock, 0)
 	w.add([]byte("k"), []byte("v"), 3)
+	w.read.note([]byte("k"), []byte("v"))
 	w.last = &position{VShard: 2, Key: []byte("k")}
 	want := scanChunk{Rows: []Row{{Key: []byte("k"), Value: []byte("v"), Version: 3}}, Last: w.last, More: true}
 	gotChunk, clock, err := decodeScanChunk(w.finish(true))
+	want.Read = w.read
 	check("scan chunk", want, gotChunk, clock, err)
 }
 
@@ -60,7 +62,7 @@ func TestErrorsRoundTrip(t *testing.T) {
 		&store.AmbiguousError{Cause: errors.New("lost")},
 		&store.ReplicaFailedError{Range: 3, Cause: errors.New("disk")},
 		store.ErrProposalLost, store.ErrOverloaded, store.ErrStopped, store.ErrTooLarge, store.ErrDiskFull, context.Canceled,
-		&RemoteError{Message: "odd"},
+		&RemoteError{Message: "odd"}, &ProgramError{Cause: errors.New("division by zero")},
 		&ClockError{At: 1, Of: 3, Ahead: 4995 * time.Millisecond, Limit: 500 * time.Millisecond},
 	} {
 		reply := proposeReply{Err: want}

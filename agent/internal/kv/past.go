@@ -218,7 +218,8 @@ type RangeRead struct {
 	Node     cluster.NodeID
 	Follower bool // as the replica there had it; else under the leader's lease
 	Why      Reason
-	Rows     int
+	Rows     int // that were read there
+	Bytes    int // that came from there
 	Took     time.Duration
 	TS       hlc.Timestamp // 0: the leader's now
 }
@@ -246,6 +247,7 @@ func (t *Trace) note(r RangeRead) {
 	for i := range t.reads {
 		if o := &t.reads[i]; o.Range == r.Range && o.Node == r.Node && o.Follower == r.Follower && o.Why == r.Why && o.TS == r.TS {
 			o.Rows += r.Rows
+			o.Bytes += r.Bytes
 			o.Took += r.Took
 			return
 		}

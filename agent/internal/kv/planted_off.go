@@ -6,4 +6,5 @@ package kv
 type Planted struct{}
 
 func (Planted) wideScan() bool    { return false }
+func (Planted) readsAgain() bool  { return false }
 func (Planted) narrowScope() bool { return false }

@@ -18,6 +18,8 @@ type rangeScan struct {
 	req  *scanRequest
 	left int64 // rows; negative: no limit
 	last *position
+	// program takes the rows; nil: they go into the chunks.
+	program Program
 
 	planted Planted
 
@@ -39,7 +41,10 @@ func newRangeScan(r storage.Reader, req *scanRequest) *rangeScan {
 
 // fill adds rows to chunk until it is full or the scan ends.
 func (s *rangeScan) fill(chunk *chunkWriter) (more bool, err error) {
-	if s.req.Ordered {
+	switch {
+	case s.program != nil:
+		return s.fillProgram(chunk)
+	case s.req.Ordered:
 		return s.fillOrdered(chunk)
 	}
 	for ; s.vshard < s.end; s.vshard++ {
@@ -73,9 +78,15 @@ func (s *rangeScan) room(chunk *chunkWriter) (rows, size int64) {
 
 func (s *rangeScan) add(chunk *chunkWriter, v cluster.VShard, key, value []byte, version hlc.Timestamp) {
 	chunk.add(key, value, version)
+	chunk.read.note(key, value)
 	if s.left > 0 {
 		s.left--
 	}
+	s.passed(v, key)
+}
+
+// passed notes that all rows up to one have been read.
+func (s *rangeScan) passed(v cluster.VShard, key []byte) {
 	if s.last == nil || s.last == s.req.After {
 		s.last = &position{}
 	}

@@ -10,8 +10,9 @@ import (
 
 // ReadView gives fn the rows of req in [from, to) from one view of a range, as its
 // leader reads them for a Server: in chunks of chunkRows. It is for the simulation,
-// which has no goroutines to wait in.
-func ReadView(h *store.ReadHandle, req *ScanRequest, from, to cluster.Key, chunkRows uint64, planted Planted, fn func(Row)) error {
+// which has no goroutines to wait in. program, if it is not nil, takes the rows; fn is given
+// what comes out.
+func ReadView(h *store.ReadHandle, req *ScanRequest, from, to cluster.Key, chunkRows uint64, program Program, planted Planted, fn func(Row)) error {
 	r := &scanRequest{
 		Range: h.Descriptor.ID, TS: req.TS, Pool: req.Pool, Collection: req.Collection, From: from, To: to,
 		Start: req.Start, End: req.End, Ordered: req.Ordered || req.Reverse, Reverse: req.Reverse,
@@ -21,7 +22,7 @@ func ReadView(h *store.ReadHandle, req *ScanRequest, from, to cluster.Key, chunk
 		return &store.RangeMismatchError{Descriptor: *h.Descriptor.Clone()}
 	}
 	rs := newRangeScan(h.Reader, r)
-	rs.planted = planted
+	rs.planted, rs.program = planted, program
 	for more := true; more; {
 		chunk := newChunkWriter(hlc.Timestamp(0), 256)
 		var err error

@@ -39,6 +39,9 @@ type ScanRequest struct {
 	// Passed are transactions whose intents do not matter.
 	Passed []cluster.TxnID
 	Schema uint64 // as of a GetRequest
+	// Program, if not empty, is sent to where the rows are: instead of them, what it gives
+	// comes back, in parts. It excludes Ordered and Limit.
+	Program []byte
 	// Memory holds what was read and not taken yet; nil: nothing is counted.
 	Memory *budget.Account
 }
@@ -276,8 +279,8 @@ type pieceReader struct {
 	out   chan<- rowBatch
 	after *position
 	left  int64
-	rows  int      // given
-	rq    *request // of the pass
+	read  readCount // rows that were read, and the bytes that came of them
+	rq    *request  // of the pass
 
 	transactions resolving
 }
@@ -340,6 +343,10 @@ func (r *pieceReader) pass() (more bool, err error) {
 		Range: route.Descriptor.ID, TS: it.req.TS, Pool: it.req.Pool, Collection: it.req.Collection, From: from, To: to,
 		Start: it.req.Start, End: it.req.End, Ordered: it.req.Ordered, Reverse: it.req.Reverse,
 		MaxRows: uint64(it.db.cfg.ChunkRows), MaxBytes: uint64(it.db.cfg.ChunkBytes), Passed: r.transactions.passed, Schema: it.req.Schema,
+		Program: it.req.Program,
+	}
+	if len(it.req.Program) > 0 { // few rows come of many
+		req.MaxRows, req.MaxBytes = maxChunkRows, maxChunkBytes
 	}
 	if it.req.Ordered {
 		req.MaxRows, req.MaxBytes = min(req.MaxRows, orderedChunkRows), min(req.MaxBytes, orderedChunkBytes)
@@ -358,11 +365,11 @@ func (r *pieceReader) pass() (more bool, err error) {
 // readSome reads what the gate says where it says.
 func (r *pieceReader) readSome(req *scanRequest) (more bool, err error) {
 	d, reading := r.it.db, &r.it.req.Reading
-	began, before := time.Now(), r.rows
+	began, before := time.Now(), r.read
 	part := RangeRead{Range: req.Range, Node: d.cfg.Self, TS: req.TS}
 	defer func() {
 		if err == nil {
-			part.Rows, part.Took = r.rows-before, time.Since(began)
+			part.Rows, part.Bytes, part.Took = r.read.rows-before.rows, r.read.bytes-before.bytes, time.Since(began)
 			d.noteRead(reading, part)
 		}
 	}()
@@ -464,7 +471,8 @@ func (r *pieceReader) deliver(b []byte) (more bool, err error) {
 		r.rq.progress()
 	}
 	r.left -= int64(len(chunk.Rows))
-	r.rows += len(chunk.Rows)
+	r.read.rows += chunk.Read.rows
+	r.read.bytes += len(b)
 	return chunk.More && (r.it.req.Limit == 0 || r.left > 0), nil
 }
 

@@ -287,6 +287,10 @@ func (s *Server) scanView(ctx context.Context, h *store.ReadHandle, req *scanReq
 	}
 	req.MaxRows, req.MaxBytes = min(max(req.MaxRows, 1), maxChunkRows), min(max(req.MaxBytes, 1), maxChunkBytes)
 	rs := newRangeScan(h.Reader, req)
+	var err error
+	if rs.program, err = s.program(req); err != nil {
+		return err
+	}
 	for n := uint64(1); ; n++ {
 		chunk := newChunkWriter(s.cfg.Clock.Now(), 256)
 		more, err := rs.fill(chunk)

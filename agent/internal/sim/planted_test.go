@@ -77,6 +77,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		"a split at a row takes the vshard":     {Planted: replica.Planted{WideChild: true}},
 		"a replica is removed by whole vshards": {Planted: replica.Planted{WideDestroy: true}},
 		"a scan reads the whole of a vshard":    {scan: kv.Planted{WideScan: true}, says: []string{"a scan of ["}},
+		"rows that were added up are again":     {scan: kv.Planted{ReadAgain: true}, says: []string{"a scan of ["}},
 		"a scan waits for its first vshard":     {scan: kv.Planted{NarrowScope: true}, tune: leasedWide, says: []string{"a scan of ["}},
 		"a return asks nobody":                  {Planted: replica.Planted{AskNobody: true}, says: []string{votes, listens}},
 		"what is made in a return is free":      {Planted: replica.Planted{FreeMade: true}, says: []string{votes, listens}, extra: (*World).unheard},

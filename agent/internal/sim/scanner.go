@@ -43,6 +43,32 @@ type spanScan struct {
 	kept  bool          // nothing that it needs was garbage when it began
 }
 
+// program takes the rows of some scans where they are, as those of statements that add rows
+// up do; nil: the rows come themselves. Half of those that may have one have one.
+func (x *spanScan) program() kv.Program {
+	if x.req.Ordered || x.req.Reverse || x.rows%2 == 1 {
+		return nil
+	}
+	return &collector{}
+}
+
+// collector is a program of which each row comes out that it has taken.
+type collector struct{ rows []kv.Row }
+
+func (c *collector) Add(key, value []byte) error {
+	c.rows = append(c.rows, kv.Row{Key: bytes.Clone(key), Value: bytes.Clone(value)})
+	return nil
+}
+
+func (c *collector) Full() bool { return false }
+
+func (c *collector) Flush(emit func(key, value []byte)) {
+	for _, r := range c.rows {
+		emit(r.Key, r.Value)
+	}
+	c.rows = nil
+}
+
 // scanTime is how long a scan tries: ranges without a leader need elections.
 const scanTime = 8 * time.Second
 
@@ -135,7 +161,7 @@ func (s *scanner) serve(x *spanScan, n *Node, id cluster.RangeID, to cluster.Key
 		if err == nil {
 			defer h.Close()
 			var rows []kv.Row
-			err = kv.ReadView(h, &x.req, at, to, x.rows, s.w.cfg.PlantedScan, func(r kv.Row) {
+			err = kv.ReadView(h, &x.req, at, to, x.rows, x.program(), s.w.cfg.PlantedScan, func(r kv.Row) {
 				rows = append(rows, kv.Row{Key: bytes.Clone(r.Key), Value: bytes.Clone(r.Value), Version: r.Version})
 			})
 			if err == nil {

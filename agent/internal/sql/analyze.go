@@ -36,7 +36,7 @@ func (a *analysis) lines() (out []string) {
 		if r.Follower {
 			who = "follower"
 		}
-		out = append(out, fmt.Sprintf("  %s: %s, %s (%s), rows %d, time %s", r.Range, r.Node, who, r.Why, r.Rows, milliseconds(r.Took)))
+		out = append(out, fmt.Sprintf("  %s: %s, %s (%s), rows %d, bytes %d, time %s", r.Range, r.Node, who, r.Why, r.Rows, r.Bytes, milliseconds(r.Took)))
 		at = max(at, r.TS)
 	}
 	if at != 0 {

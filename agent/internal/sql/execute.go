@@ -262,6 +262,12 @@ func (s *Session) executeAround(ctx context.Context, node syntax.Node, at time.T
 // transaction.
 func (s *Session) runQuery(ctx context.Context, p *Prepared, q *syntax.Query, args []datum.Datum, sink RowSink, at time.Time) (string, error) {
 	tag, err := s.runPlanned(ctx, p, q, args, sink, at)
+	var groups *exec.TooManyGroupsError
+	if errors.As(err, &groups) && q.Select != nil {
+		defer func() { s.slowly, p.basis = false, basis{} }()
+		s.slowly, p.basis = true, basis{}
+		return s.runPlanned(ctx, p, q, args, sink, at)
+	}
 	var young *exec.YoungIndexError
 	if !errors.As(err, &young) {
 		return tag, err

@@ -177,7 +177,34 @@ func (f *fakeDB) Scan(ctx context.Context, req kv.ScanRequest) (exec.Rows, error
 	if req.Limit > 0 && int64(len(out)) > req.Limit {
 		out = out[:req.Limit]
 	}
+	if len(req.Program) > 0 {
+		var err error
+		if out, err = computed(req.Program, out); err != nil {
+			return nil, &kv.ProgramError{Cause: err}
+		}
+	}
 	return &fakeRows{db: f, rows: out}, ctx.Err()
+}
+
+// computed is what comes of rows by a program, which is asked for it after every few rows.
+func computed(program []byte, rows []kv.Row) (out []kv.Row, err error) {
+	p, err := exec.NewPrograms().Begin(program)
+	if err != nil {
+		return nil, err
+	}
+	flush := func() {
+		p.Flush(func(key, value []byte) { out = append(out, kv.Row{Key: bytes.Clone(key), Value: bytes.Clone(value)}) })
+	}
+	for i, r := range rows {
+		if err := p.Add(r.Key, r.Value); err != nil {
+			return nil, err
+		}
+		if i%5 == 4 {
+			flush()
+		}
+	}
+	flush()
+	return out, nil
 }
 
 type fakeRows struct {

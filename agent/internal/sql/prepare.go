@@ -152,7 +152,7 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 		return v, ok
 	}
 	planner := &queryplan.Planner{
-		Params: p.announced, Slow: s.server.cfg.Duck, SlowFirst: !s.settings.FastPath(),
+		Params: p.announced, Slow: s.server.cfg.Duck, SlowFirst: !s.settings.FastPath() || s.slowly,
 		Lookup: lookup, View: view, Filling: s.filling, Policies: s.policies(p),
 		Sequence: func(name syntax.Name) (cluster.ObjectID, error) {
 			o, err := scope.Sequence(name)

@@ -77,6 +77,8 @@ type Session struct {
 	// before is the time that a query reads at, which younger indexes are no good for; 0: it is
 	// not known to be before any.
 	before hlc.Timestamp
+	// slowly has queries be planned for the slow path, where that can do them.
+	slowly bool
 	failed bool  // the transaction is
 	modes  modes // of the transaction
 	began  time.Time

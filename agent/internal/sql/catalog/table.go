@@ -268,6 +268,9 @@ func (t *Table) NewDecoder(wanted []bool) *Decoder {
 	return d
 }
 
+// Nothing reports whether no column is wanted: Decode need not be called.
+func (d *Decoder) Nothing() bool { return !slices.Contains(d.wanted, true) }
+
 // Decode fills the wanted columns of out, which is as long as Table.Columns.
 func (d *Decoder) Decode(key, value []byte, out []datum.Datum) error {
 	if d.index != nil {

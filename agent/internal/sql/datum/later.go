@@ -49,11 +49,24 @@ func AppendLater(dst []byte, last cluster.ColumnID, l Later) []byte {
 // EncodeStored encodes one value as rows hold it.
 func EncodeStored(d Datum) []byte { return appendValue(nil, d) }
 
+// AppendStoredInt is EncodeStored of an integer, at the end of dst.
+func AppendStoredInt(dst []byte, i int64) []byte { return binary.AppendVarint(append(dst, tagInt), i) }
+
 // DecodeStored reads what EncodeStored has made, as a t.
 func DecodeStored(t Type, b []byte) (Datum, error) {
-	value, rest, err := splitValue(b)
+	v, rest, err := TakeStored(t, b)
 	if err != nil || len(rest) > 0 {
 		return Datum{}, errRow()
 	}
-	return decodeValue(t, value)
+	return v, nil
+}
+
+// TakeStored reads the first of what EncodeStored has made, and returns what is behind it.
+func TakeStored(t Type, b []byte) (v Datum, rest []byte, err error) {
+	value, rest, err := splitValue(b)
+	if err != nil {
+		return Datum{}, nil, errRow()
+	}
+	v, err = decodeValue(t, value)
+	return v, rest, err
 }

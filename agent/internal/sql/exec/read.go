@@ -313,15 +313,18 @@ func (r *Run) Select(ctx context.Context, s *queryplan.Select) (int64, error) {
 	if limit == 0 {
 		return 0, nil
 	}
+	if s.Group != nil {
+		err := r.group(ctx, p)
+		return p.emitted, err
+	}
 	req := kv.ScanRequest{Ordered: s.Ordered, Reverse: s.Reverse}
 	var locks *locker
 	if s.Lock != nil {
 		locks = &locker{p: p, row: make([]datum.Datum, len(s.Table.Columns))}
-	} else if limit > 0 && s.Filter == nil && !s.Count && len(s.Sort) == 0 && limit+offset > 0 {
+	} else if limit > 0 && s.Filter == nil && len(s.Sort) == 0 && limit+offset > 0 {
 		req.Limit = limit + offset
 	}
 	row := make([]datum.Datum, len(s.Table.Columns))
-	count := int64(0)
 	access := r.access
 	if s.Apart {
 		access, req.Limit = r.accessApart, 0
@@ -333,10 +336,6 @@ func (r *Run) Select(ctx context.Context, s *queryplan.Select) (int64, error) {
 		if ok, err := r.accepts(s.Filter, row); err != nil || !ok {
 			return true, err
 		}
-		if s.Count {
-			count++
-			return true, nil
-		}
 		if len(s.Sort) > 0 {
 			return true, p.keep(row, kr)
 		}
@@ -345,10 +344,6 @@ func (r *Run) Select(ctx context.Context, s *queryplan.Select) (int64, error) {
 		}
 		return p.row(row)
 	})
-	if err == nil && s.Count {
-		p.out[0] = datum.MakeInt(datum.Int8, count)
-		_, err = p.emit()
-	}
 	if err == nil && len(s.Sort) > 0 {
 		err = p.sorted(ctx, locks)
 	}
@@ -433,10 +428,6 @@ func (p *projector) row(row []datum.Datum) (more bool, err error) {
 }
 
 func (p *projector) emit() (more bool, err error) {
-	if p.offset > 0 { // count(*)
-		p.offset--
-		return true, nil
-	}
 	if err := p.run.Emit(p.out); err != nil {
 		return false, err
 	}

@@ -48,6 +48,7 @@ func chooseAccess(table *catalog.Table, condition Expr, ask asked) (chosen, erro
 	best := chosen{cost: costOfAll}
 	best.Access, best.Filter = keyAccess(table, condition)
 	if best.ByKey() || len(table.Indexes) == 0 {
+		best.Filter = cheapestFirst(best.Filter)
 		return best, nil
 	}
 	best.scanOrder = orderOf(keyOrder(table, &best.Access), ask.sort)
@@ -68,6 +69,7 @@ func chooseAccess(table *catalog.Table, condition Expr, ask asked) (chosen, erro
 			best = c
 		}
 	}
+	best.Filter = cheapestFirst(best.Filter)
 	return best, nil
 }
 

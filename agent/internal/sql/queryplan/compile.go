@@ -38,6 +38,8 @@ type compiler struct {
 	depth int
 	// calling says that the call of a procedure is compiled.
 	calling bool
+	// grouping says that expressions are over rows of a group; nil: of a table.
+	grouping *grouping
 }
 
 func (c *compiler) position(location int32) int {
@@ -57,6 +59,11 @@ func (c *compiler) expr(n *pg.Node) (Expr, error) {
 }
 
 func (c *compiler) compile(n *pg.Node) (Expr, error) {
+	if c.grouping != nil {
+		if e, ok, err := c.grouping.resolve(n); ok || err != nil {
+			return e, err
+		}
+	}
 	switch n := n.GetNode().(type) {
 	case *pg.Node_AConst:
 		return c.constant(n.AConst)

@@ -49,19 +49,34 @@ func (s *Select) explain() []string {
 	if s.Filter != nil {
 		lines = append(lines, "  Filter")
 	}
-	if len(s.Sort) > 0 {
+	if len(s.rowOrder()) > 0 {
 		lines = append(lines, "  Sort in memory")
 	}
 	if s.Lock != nil {
 		lines = append(lines, "  Lock rows "+s.Lock.String())
 	}
-	if s.Count {
-		lines = append(lines, "  Count")
+	if s.Group != nil {
+		lines = s.Group.explain(lines)
+		if len(s.Sort) > 0 {
+			lines = append(lines, "  Sort in memory")
+		}
 	}
 	if s.Limit != nil {
 		lines = append(lines, "  Limit")
 	}
 	return lines
+}
+
+// explain says that the rows above are added up, and where.
+func (g *Grouping) explain(lines []string) []string {
+	by := ""
+	if len(g.By) > 0 {
+		by = "Group"
+	}
+	if g.Program == nil {
+		return append(lines, "  "+by+"Aggregate")
+	}
+	return append(lines, "  Partial "+by+"Aggregate on data nodes", "  Finalize "+by+"Aggregate")
 }
 
 func (a *Access) explain(table *catalog.Table, reverse bool) []string {

@@ -83,7 +83,11 @@ func notNull(g, w Expr) bool {
 	}
 }
 
-const isNotNull = "is not null"
+// The names of tests for null.
+const (
+	isNotNull = "is not null"
+	isNull    = "is null"
+)
 
 // spelled is a name for what a call, an operator or a test does to its arguments; "" if
 // that is more than its name and its constants say.
@@ -100,7 +104,7 @@ func spelled(n *pg.Node) string {
 		if n.NullTest.GetNulltesttype() == pg.NullTestType_IS_NOT_NULL {
 			return isNotNull
 		}
-		return "is null"
+		return isNull
 	case *pg.Node_BooleanTest:
 		return fmt.Sprintf("is %d", n.BooleanTest.GetBooltesttype())
 	case *pg.Node_BoolExpr:

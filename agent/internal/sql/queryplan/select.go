@@ -15,8 +15,8 @@ type Select struct {
 	Filter  Expr // nil: all rows
 	Decoder *catalog.Decoder
 	Output  []Expr
-	// Count says that the one output is the number of rows.
-	Count bool
+	// Group says that rows are added up; nil: each gives one.
+	Group *Grouping
 	// Sort orders in memory; used for rows that are looked up by key.
 	Sort []SortKey
 	// Ordered and Reverse say that the scan gives rows by key.
@@ -37,8 +37,7 @@ type SortKey struct {
 
 // fastSelect plans a SELECT for Go, or returns errSlow.
 func (p *Planner) fastSelect(s *pg.SelectStmt) (*Select, []Column, error) {
-	if s.GetOp() != pg.SetOperation_SETOP_NONE || s.GetWithClause() != nil || len(s.GetDistinctClause()) > 0 || len(s.GetGroupClause()) > 0 ||
-		s.GetHavingClause() != nil || len(s.GetWindowClause()) > 0 || len(s.GetValuesLists()) > 0 ||
+	if s.GetOp() != pg.SetOperation_SETOP_NONE || s.GetWithClause() != nil || len(s.GetDistinctClause()) > 0 || len(s.GetWindowClause()) > 0 || len(s.GetValuesLists()) > 0 ||
 		s.GetLimitOption() == pg.LimitOption_LIMIT_OPTION_WITH_TIES || len(s.GetFromClause()) > 1 || len(s.GetTargetList()) == 0 {
 		return nil, nil, errSlow
 	}
@@ -59,11 +58,8 @@ func (p *Planner) fastSelect(s *pg.SelectStmt) (*Select, []Column, error) {
 		return nil, nil, err
 	}
 	condition = both(shown, condition)
-	columns, err := c.outputs(s.GetTargetList(), out)
+	columns, err := c.answers(s, out)
 	if err != nil {
-		return nil, nil, err
-	}
-	if err := c.sortKeys(s, out, columns); err != nil {
 		return nil, nil, err
 	}
 	if err := p.limits(s, out); err != nil {
@@ -76,11 +72,32 @@ func (p *Planner) fastSelect(s *pg.SelectStmt) (*Select, []Column, error) {
 	if err := p.guardSelect(out); err != nil {
 		return nil, nil, err
 	}
+	if out.Group != nil {
+		r := from.relations[0]
+		out.Group.nodes.alias, out.Group.nodes.where = r.alias, s.GetWhereClause()
+		out.Group.nodes.plain = shown == nil && r.shown == nil && out.Filter == nil
+	}
 	if err := out.choose(condition); err != nil {
 		return nil, nil, err
 	}
 	p.tables = append(p.tables, out.Table)
 	return out, columns, nil
+}
+
+// answers compiles what a SELECT answers, and in which order.
+func (c *compiler) answers(s *pg.SelectStmt, out *Select) ([]Column, error) {
+	switch {
+	case !groups(s):
+	case out.Table == nil || out.Lock != nil:
+		return nil, errSlow
+	default:
+		return c.grouped(s, out)
+	}
+	columns, err := c.outputs(s.GetTargetList(), out)
+	if err != nil {
+		return nil, err
+	}
+	return columns, c.sortKeys(s, out, columns)
 }
 
 // from finds the one table of a FROM clause: of a view that shows rows of one, that. shown
@@ -120,10 +137,6 @@ func (c *compiler) where(n *pg.Node) (Expr, error) {
 
 // outputs compiles a SELECT or RETURNING list into out.
 func (c *compiler) outputs(targets []*pg.Node, out *Select) ([]Column, error) {
-	if count, ok := countStar(targets); ok && out.Table != nil {
-		out.Count = true
-		return []Column{{Name: count, Type: datum.Int8, Modifier: -1}}, nil
-	}
 	var columns []Column
 	for _, n := range targets {
 		target := n.GetResTarget()
@@ -164,6 +177,11 @@ func (c *compiler) columnOf(e Expr, name string) Column {
 	out := Column{Name: name, Type: e.Type(), Modifier: -1}
 	if ref, ok := e.(*ColumnRef); ok {
 		out.Modifier = ref.modifier
+		if c.grouping != nil {
+			if ref = c.grouping.column(ref); ref == nil {
+				return out
+			}
+		}
 		for _, r := range c.scope.relations {
 			if r.shown == nil && ref.Index >= r.offset && ref.Index < r.offset+len(r.table.Columns) {
 				out.Table, out.Index = r.table, ref.Index-r.offset
@@ -171,22 +189,6 @@ func (c *compiler) columnOf(e Expr, name string) Column {
 		}
 	}
 	return out
-}
-
-// countStar recognises a list that is nothing but count(*).
-func countStar(targets []*pg.Node) (name string, ok bool) {
-	if len(targets) != 1 {
-		return "", false
-	}
-	target := targets[0].GetResTarget()
-	f := target.GetVal().GetFuncCall()
-	if !f.GetAggStar() || f.GetAggFilter() != nil || f.GetOver() != nil || len(f.GetFuncname()) != 1 || f.GetFuncname()[0].GetString_().GetSval() != "count" {
-		return "", false
-	}
-	if target.GetName() != "" {
-		return target.GetName(), true
-	}
-	return "count", true
 }
 
 // star recognises * and relation.*.
@@ -207,6 +209,9 @@ func (c *compiler) expandStar(relation string) ([]shownColumn, error) {
 		return nil, fail("42601", 0, "SELECT * with no tables specified is not valid")
 	}
 	var refs []shownColumn
+	if c.grouping != nil {
+		return nil, errSlow
+	}
 	found := false
 	for _, r := range c.scope.relations {
 		if r.alias != relation && (relation != "" || r.qualifiedOnly) {
@@ -226,7 +231,7 @@ func outputName(n *pg.Node) string { return rewrite.FigureName(n) }
 
 // choose finds how the rows are read. Filter is what policies ask of them, before all else.
 func (s *Select) choose(condition Expr) error {
-	access, err := chooseAccess(s.Table, condition, asked{sort: s.Sort, limited: s.Limit != nil, wanted: s.wanted(), again: s.Lock != nil})
+	access, err := chooseAccess(s.Table, condition, asked{sort: s.rowOrder(), limited: s.Limit != nil && s.Group == nil, wanted: s.wanted(), again: s.Lock != nil})
 	if err != nil {
 		return err
 	}
@@ -244,7 +249,7 @@ func (s *Select) choose(condition Expr) error {
 // rows looked up by key, slow otherwise.
 func (s *Select) order(access *chosen) error {
 	switch {
-	case len(s.Sort) == 0 || s.Access.ByKey():
+	case len(s.rowOrder()) == 0 || s.Access.ByKey():
 		return nil
 	case s.Access.Index == nil:
 		access.scanOrder = orderOf(keyOrder(s.Table, &s.Access), s.Sort)
@@ -263,9 +268,6 @@ func (s *Select) order(access *chosen) error {
 func (c *compiler) sortKeys(s *pg.SelectStmt, out *Select, columns []Column) error {
 	if len(s.GetSortClause()) == 0 {
 		return nil
-	}
-	if out.Count {
-		return errSlow
 	}
 	for _, n := range s.GetSortClause() {
 		by := n.GetSortBy()
@@ -336,13 +338,25 @@ func (p *Planner) limits(s *pg.SelectStmt, out *Select) error {
 	return nil
 }
 
+// rowOrder is the order that is asked for of rows: that of groups is another.
+func (s *Select) rowOrder() []SortKey {
+	if s.Group != nil {
+		return nil
+	}
+	return s.Sort
+}
+
 // wanted marks the columns that running s needs.
 func (s *Select) wanted() []bool {
 	wanted := make([]bool, len(s.Table.Columns))
-	for _, e := range s.Output {
-		markColumns(e, wanted)
+	if s.Group != nil {
+		s.Group.mark(wanted)
+	} else {
+		for _, e := range s.Output {
+			markColumns(e, wanted)
+		}
 	}
-	for _, k := range s.Sort {
+	for _, k := range s.rowOrder() {
 		markColumns(k.Expr, wanted)
 	}
 	if s.Filter != nil {

@@ -1,0 +1,38 @@
+package queryplan
+
+import "slices"
+
+// cheapestFirst is a condition whose conjuncts stand as PostgreSQL looks at them: those that
+// cost less first, else as they were written. What the first refuses the others never see,
+// so that no error comes of it.
+func cheapestFirst(e Expr) Expr {
+	if e == nil {
+		return nil
+	}
+	parts := slices.Clone(conjuncts(e))
+	slices.SortStableFunc(parts, func(a, b Expr) int { return evaluations(a) - evaluations(b) })
+	return remaining(parts, nil)
+}
+
+// evaluations is how many operators and functions PostgreSQL counts in e, times two.
+func evaluations(e Expr) int {
+	const one = 2
+	n := 0
+	switch e := e.(type) {
+	case *compareExpr:
+		n = one
+	case *inExpr: // half of the list is looked at
+		n = max(len(e.list), one) * one / 2
+		if e.array != nil {
+			n = 10 * one / 2 // of so many elements, as far as is known
+		}
+	case *fn:
+		if !e.widening && e.name != isNotNull && e.name != isNull && len(e.args) > 0 {
+			n = one
+		}
+	}
+	for _, c := range children(e) {
+		n += evaluations(c)
+	}
+	return n
+}
