@@ -213,7 +213,7 @@ func TestPlansFollowSettings(t *testing.T) {
 	c.run("set time zone '-03:30'")
 	for _, text := range []string{
 		"select max(timestamptz '2024-06-01 12:00:00+00') from generate_series(1, 1) g", "select current_date, max(g) from generate_series(1, 1) g",
-		"select max(at) from z", "select to_timestamp(g) from generate_series(1, 1) g", "select max($1::timestamptz) from generate_series(1, 1) g",
+		"select max(z.at) from z, z y", "select to_timestamp(g) from generate_series(1, 1) g", "select max($1::timestamptz) from generate_series(1, 1) g",
 		"select clock_timestamp()::timestamp from generate_series(1, 1) g",
 	} {
 		if got := c.run(text, "2024-06-01 12:00:00+00"); !strings.HasPrefix(got, "0A000 this statement with timestamps") {
