@@ -14,6 +14,23 @@ import (
 // value are valid during the call only. resume is nil if the whole span was
 // scanned, else where to go on: ScanOptions.Resume of the next call.
 func Scan(r storage.Reader, span keys.Span, ts hlc.Timestamp, opts ScanOptions, fn func(row, value []byte, version hlc.Timestamp) bool) (resume []byte, err error) {
+	s := Scanner{Reader: r}
+	resume, err = s.Scan(span, ts, opts, fn)
+	if e := s.Close(); err == nil {
+		err = e
+	}
+	return resume, err
+}
+
+// Scanner scans one span after another by one iterator: to make one costs as much as to read
+// dozens of rows. It must be closed before its Reader.
+type Scanner struct {
+	Reader storage.Reader
+	it     *storage.Iterator
+}
+
+// Scan is the function of the same name.
+func (sc *Scanner) Scan(span keys.Span, ts hlc.Timestamp, opts ScanOptions, fn func(row, value []byte, version hlc.Timestamp) bool) (resume []byte, err error) {
 	start, end := span.Start, span.End
 	if opts.Resume != nil && opts.Reverse {
 		end = opts.Resume
@@ -23,20 +40,29 @@ func Scan(r storage.Reader, span keys.Span, ts hlc.Timestamp, opts ScanOptions, 
 	if bytes.Compare(start, end) >= 0 {
 		return nil, nil
 	}
-	it, err := r.NewIter(start, end)
-	if err != nil {
+	if sc.it != nil {
+		sc.it.SetBounds(start, end)
+	} else if sc.it, err = sc.Reader.NewIter(start, end); err != nil {
+		sc.it = nil
 		return nil, fmt.Errorf("scan rows: %w", err)
 	}
-	s := &scan{it: it, ts: ts, opts: opts, fn: fn}
+	s := &scan{it: sc.it, ts: ts, opts: opts, fn: fn}
 	if opts.Reverse {
 		err = s.reverse()
 	} else {
 		err = s.forward()
 	}
-	if e := it.Close(); err == nil {
-		err = e
-	}
 	return s.resume, err
+}
+
+// Close ends the iterator. The Scanner may be used again.
+func (sc *Scanner) Close() error {
+	if sc.it == nil {
+		return nil
+	}
+	err := sc.it.Close()
+	sc.it = nil
+	return err
 }
 
 type scan struct {

@@ -67,7 +67,7 @@ func (s *rangeScan) fillProgram(chunk *chunkWriter) (more bool, err error) {
 func (s *rangeScan) run(chunk *chunkWriter, v cluster.VShard, o datastate.ScanOptions) (resume bool, err error) {
 	var failed error
 	again := s.planted.readsAgain()
-	rest, err := datastate.Scan(s.r, s.span(v), s.req.TS, o, func(row, value []byte, _ hlc.Timestamp) bool {
+	rest, err := s.rows.Scan(s.span(v), s.req.TS, o, func(row, value []byte, _ hlc.Timestamp) bool {
 		key := keys.Primary(row)
 		if failed = s.program.Add(key, value); failed != nil {
 			return false

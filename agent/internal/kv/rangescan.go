@@ -14,7 +14,7 @@ import (
 // rangeScan reads the rows of one collection from a view of one range, chunk by
 // chunk.
 type rangeScan struct {
-	r    storage.Reader
+	rows datastate.Scanner
 	req  *scanRequest
 	left int64 // rows; negative: no limit
 	last *position
@@ -29,7 +29,7 @@ type rangeScan struct {
 }
 
 func newRangeScan(r storage.Reader, req *scanRequest) *rangeScan {
-	s := &rangeScan{r: r, req: req, left: -1, last: req.After, vshard: req.From.VShard(), end: req.To.NextVShard()}
+	s := &rangeScan{rows: datastate.Scanner{Reader: r}, req: req, left: -1, last: req.After, vshard: req.From.VShard(), end: req.To.NextVShard()}
 	if req.Limit > 0 {
 		s.left = int64(min(req.Limit, 1<<62))
 	}
@@ -39,8 +39,14 @@ func newRangeScan(r storage.Reader, req *scanRequest) *rangeScan {
 	return s
 }
 
-// fill adds rows to chunk until it is full or the scan ends.
+// fill adds rows to chunk until it is full or the scan ends. Nothing of the view is open
+// after it.
 func (s *rangeScan) fill(chunk *chunkWriter) (more bool, err error) {
+	defer func() {
+		if e := s.rows.Close(); err == nil {
+			err = e
+		}
+	}()
 	switch {
 	case s.program != nil:
 		return s.fillProgram(chunk)
@@ -52,7 +58,7 @@ func (s *rangeScan) fill(chunk *chunkWriter) (more bool, err error) {
 		if rows == 0 || size <= 0 {
 			return s.left != 0, nil
 		}
-		resume, err := datastate.Scan(s.r, s.span(s.vshard), s.req.TS, datastate.ScanOptions{Limit: rows, MaxBytes: size},
+		resume, err := s.rows.Scan(s.span(s.vshard), s.req.TS, datastate.ScanOptions{Limit: rows, MaxBytes: size},
 			func(row, value []byte, version hlc.Timestamp) bool {
 				s.add(chunk, s.vshard, keys.Primary(row), value, version)
 				return true
@@ -222,7 +228,7 @@ func (s *rangeScan) refill(src *vshardSource) error {
 		limit = min(limit, s.left)
 	}
 	opts := datastate.ScanOptions{Limit: limit, MaxBytes: batchBytes, Reverse: s.req.Reverse, Resume: src.resume}
-	resume, err := datastate.Scan(s.r, src.span, s.req.TS, opts, func(row, value []byte, version hlc.Timestamp) bool {
+	resume, err := s.rows.Scan(src.span, s.req.TS, opts, func(row, value []byte, version hlc.Timestamp) bool {
 		src.rows = append(src.rows, Row{Key: bytes.Clone(keys.Primary(row)), Value: bytes.Clone(value), Version: version})
 		return true
 	})

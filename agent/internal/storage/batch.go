@@ -186,6 +186,9 @@ func openIter(r pebble.Reader, o *pebble.IterOptions) (*Iterator, error) {
 // that was the end or a failure.
 type Iterator struct{ it *pebble.Iterator }
 
+// SetBounds has the iterator walk over [start, end) from now on. It is invalid until it moves.
+func (i *Iterator) SetBounds(start, end []byte) { i.it.SetBounds(start, end) }
+
 // First moves to the first key.
 func (i *Iterator) First() bool { return i.it.First() }
 
