@@ -32,6 +32,8 @@ var aggregateStatements = []string{ //nolint:gochecknoglobals // a table of test
 	"select sum(i) from m where id in (1, 5, 9, 1000)",
 	"select sum(i), max(t) from m where k = 3",
 	"select max(k), min(k) from m where k > 1",
+	"select max(id) from m", "select min(id), max(id) from m where id > 20 and id < 35", "select max(id) from m where k = 3", "select min(id) from m where id > 1000",
+	"select max(i) from m where k = 3", "select min(i), max(k) from m", "select max(i) + 1 from m having max(i) > 5",
 	"select id, count(*) from m group by id order by id limit 4",
 	"select n2, count(*) from m group by n2 order by n2",
 	"select sum(extra), count(extra) from m",
@@ -57,11 +59,11 @@ func TestAggregatesAsTheEngineHasThem(t *testing.T) {
 		t.Helper()
 		for _, s := range aggregateStatements {
 			plan := c.run("explain " + s)
-			if !strings.Contains(plan, "Aggregate") {
+			if !strings.Contains(plan, "Aggregate") && !strings.Contains(plan, "Result") {
 				t.Errorf("%s: %s goes to the engine:\n%s", where, s, plan)
 			}
 			for _, p := range places {
-				if !strings.Contains(plan, p) && !strings.Contains(plan, "Key lookup") && !strings.Contains(plan, "Index Scan") {
+				if !strings.Contains(plan, p) && !strings.Contains(plan, "Key lookup") && !strings.Contains(plan, "Index") && !strings.HasPrefix(plan, "Result") {
 					t.Errorf("%s: %s is not added up by the nodes:\n%s", where, s, plan)
 				}
 			}
@@ -81,6 +83,7 @@ func TestAggregatesAsTheEngineHasThem(t *testing.T) {
 	compare("a transaction that has written")
 	c.run("commit")
 	c.run("create index m_k on m(k) include (i)")
+	c.run("create index m_i on m(i)")
 	compare("an index")
 }
 

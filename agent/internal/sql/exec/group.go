@@ -115,7 +115,9 @@ func (r *Run) group(ctx context.Context, p *projector) error {
 	sum.env.Row = make([]datum.Datum, columns)
 	held := &heldGroups{groups: sum.groups, memory: r.Memory}
 	err := error(&kv.ProgramError{})
-	if s.Group.Program != nil && !r.wrote(s) {
+	if s.Group.Ends != nil {
+		err = r.ends(ctx, s, sum.groups.Of(nil))
+	} else if s.Group.Program != nil && !r.wrote(s) {
 		err = r.gather(ctx, s, held)
 	}
 	var failed *kv.ProgramError
@@ -130,6 +132,23 @@ func (r *Run) group(ctx context.Context, p *projector) error {
 		sum.groups.Of(nil)
 	}
 	return r.groups(ctx, p, sum.groups)
+}
+
+// ends has each function take the one row that is all it needs.
+func (r *Run) ends(ctx context.Context, s *queryplan.Select, states []aggregate.State) error {
+	if len(s.Group.Ends) > 1 {
+		if err := r.Pin(ctx); err != nil {
+			return err
+		}
+	}
+	for i, end := range s.Group.Ends {
+		sub := *r
+		sub.Emit = func(row []datum.Datum) error { return s.Group.Functions[i].Add(&states[i], &row[0]) }
+		if _, err := sub.Select(ctx, end); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // wrote reports whether the transaction has written what s reads, so that the nodes do not

@@ -38,6 +38,15 @@ func (s *Select) explain() []string {
 	if s.Table == nil {
 		return []string{"Result"}
 	}
+	if s.Group != nil && s.Group.Ends != nil {
+		lines := []string{"Result"}
+		for _, end := range s.Group.Ends {
+			for _, l := range end.explain() {
+				lines = append(lines, "  "+l)
+			}
+		}
+		return lines
+	}
 	lines := s.Access.explain(s.Table, s.Reverse)
 	switch {
 	case s.Access.Index != nil:

@@ -18,6 +18,9 @@ type Grouping struct {
 	By []Expr
 	Aggregates
 	Having Expr // over rows of a group; nil: all
+	// Ends are Selects of one row each, by which what the functions say is found without
+	// looking at all rows; nil: there are none.
+	Ends []*Select
 	// Program is for the nodes that have the rows; nil: they give rows.
 	Program *Program
 

@@ -42,7 +42,7 @@ var errProgram = errors.New("malformed program")
 // programOf makes the program of a Select; nil: nodes cannot compute what it asks for.
 func (p *Planner) programOf(s *Select) *Program {
 	g := s.Group
-	if g == nil || !g.nodes.plain || !s.Access.scans() || len(p.routines) > 0 || p.calls {
+	if g == nil || g.Ends != nil || !g.nodes.plain || !s.Access.scans() || len(p.routines) > 0 || p.calls {
 		return nil
 	}
 	table, ok := needed(s)

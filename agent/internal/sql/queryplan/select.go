@@ -76,6 +76,9 @@ func (p *Planner) fastSelect(s *pg.SelectStmt) (*Select, []Column, error) {
 		r := from.relations[0]
 		out.Group.nodes.alias, out.Group.nodes.where = r.alias, s.GetWhereClause()
 		out.Group.nodes.plain = shown == nil && r.shown == nil && out.Filter == nil
+		if out.Group.Ends, err = out.ends(condition); err != nil {
+			return nil, nil, err
+		}
 	}
 	if err := out.choose(condition); err != nil {
 		return nil, nil, err
