@@ -31,12 +31,11 @@ type adder struct {
 	by       []datum.Datum
 }
 
-func newAdder(g *queryplan.Grouping, d *catalog.Decoder, filter queryplan.Expr, columns int) *adder {
-	a := &adder{filter: filter, grouping: g, groups: aggregate.NewGroups(g.Types(), g.Functions), by: make([]datum.Datum, len(g.By))}
+func newAdder(g *queryplan.Grouping, d *catalog.Decoder, filter queryplan.Expr, env queryplan.Env) *adder {
+	a := &adder{env: env, filter: filter, grouping: g, groups: aggregate.NewGroups(g.Types(), g.Functions), by: make([]datum.Datum, len(g.By))}
 	if !d.Nothing() {
 		a.decoder = d
 	}
-	a.env.Row = make([]datum.Datum, columns)
 	return a
 }
 
@@ -109,16 +108,15 @@ func (a *adder) Flush(emit func(key, value []byte)) {
 // group runs a Select that adds rows up.
 func (r *Run) group(ctx context.Context, p *projector) error {
 	s := p.plan
-	columns := len(s.Table.Columns)
-	sum := newAdder(s.Group, s.Decoder, s.Filter, columns)
-	sum.env = *r.Env
-	sum.env.Row = make([]datum.Datum, columns)
+	env := *r.Env
+	env.Row = make([]datum.Datum, len(s.Table.Columns))
+	sum := newAdder(s.Group, s.Decoder, s.Filter, env)
 	held := &heldGroups{groups: sum.groups, memory: r.Memory}
 	err := error(&kv.ProgramError{})
 	if s.Group.Ends != nil {
 		err = r.ends(ctx, s, sum.groups.Of(nil))
-	} else if s.Group.Program != nil && !r.wrote(s) {
-		err = r.gather(ctx, s, held)
+	} else if program := r.program(s); program != nil {
+		err = r.gather(ctx, s, program, held)
 	}
 	var failed *kv.ProgramError
 	if errors.As(err, &failed) { // or there is none
@@ -151,6 +149,14 @@ func (r *Run) ends(ctx context.Context, s *queryplan.Select, states []aggregate.
 	return nil
 }
 
+// program is what is sent to the nodes that have the rows of a Select; nil: they give all.
+func (r *Run) program(s *queryplan.Select) []byte {
+	if s.Program == nil || r.wrote(s) {
+		return nil
+	}
+	return s.Program.With(r.Env)
+}
+
 // wrote reports whether the transaction has written what s reads, so that the nodes do not
 // have all of it.
 func (r *Run) wrote(s *queryplan.Select) bool {
@@ -165,9 +171,8 @@ func (r *Run) wrote(s *queryplan.Select) bool {
 }
 
 // gather has the nodes add up, and puts together what they give.
-func (r *Run) gather(ctx context.Context, s *queryplan.Select, held *heldGroups) error {
-	req := kv.ScanRequest{Program: s.Group.Program.With(r.Env.Args)}
-	return r.access(ctx, s.Table, &s.Access, req, func(part kv.Row) (bool, error) {
+func (r *Run) gather(ctx context.Context, s *queryplan.Select, program []byte, held *heldGroups) error {
+	return r.access(ctx, s.Table, &s.Access, kv.ScanRequest{Program: program}, func(part kv.Row) (bool, error) {
 		if err := held.groups.Merge(part.Key, part.Value); err != nil {
 			return false, err
 		}

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/nodedb/nodedb/agent/internal/kv"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
 )
 
@@ -23,7 +24,7 @@ func NewPrograms() *Programs { return &Programs{compiled: map[string]*queryplan.
 
 // Begin begins a program for one scan of a range.
 func (p *Programs) Begin(program []byte) (kv.Program, error) {
-	text, given, err := queryplan.SplitProgram(program)
+	text, known, err := queryplan.SplitProgram(program)
 	if err != nil {
 		return nil, err
 	}
@@ -31,10 +32,15 @@ func (p *Programs) Begin(program []byte) (kv.Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := newAdder(&c.Grouping, c.Decoder, c.Filter, c.Columns)
-	a.env.Session = &queryplan.Session{}
-	a.env.Args, err = c.Args(given)
-	return a, err
+	env, err := c.Env(known)
+	if err != nil {
+		return nil, err
+	}
+	env.Row = make([]datum.Datum, c.Columns)
+	if c.Rows {
+		return &sieve{env: env, decoder: c.Decoder, filter: c.Filter}, nil
+	}
+	return newAdder(&c.Grouping, c.Decoder, c.Filter, env), nil
 }
 
 func (p *Programs) compile(text []byte) (*queryplan.Compiled, error) {

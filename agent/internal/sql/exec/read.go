@@ -329,11 +329,11 @@ func (r *Run) Select(ctx context.Context, s *queryplan.Select) (int64, error) {
 	if s.Apart {
 		access, req.Limit = r.accessApart, 0
 	}
-	err = access(ctx, s.Table, &s.Access, req, func(kr kv.Row) (bool, error) {
+	take := func(kr kv.Row, filter queryplan.Expr) (bool, error) {
 		if err := s.Decoder.Decode(kr.Key, kr.Value, row); err != nil {
 			return false, err
 		}
-		if ok, err := r.accepts(s.Filter, row); err != nil || !ok {
+		if ok, err := r.accepts(filter, row); err != nil || !ok {
 			return true, err
 		}
 		if len(s.Sort) > 0 {
@@ -343,7 +343,12 @@ func (r *Run) Select(ctx context.Context, s *queryplan.Select) (int64, error) {
 			return locks.add(ctx, kr)
 		}
 		return p.row(row)
-	})
+	}
+	if program := r.program(s); program != nil {
+		err = r.sieved(ctx, s, program, take)
+	} else {
+		err = access(ctx, s.Table, &s.Access, req, func(kr kv.Row) (bool, error) { return take(kr, s.Filter) })
+	}
 	if err == nil && len(s.Sort) > 0 {
 		err = p.sorted(ctx, locks)
 	}

@@ -55,7 +55,11 @@ func (s *Select) explain() []string {
 	case s.Ordered:
 		lines[0] += " by key"
 	}
-	if s.Filter != nil {
+	switch {
+	case s.Filter == nil:
+	case s.Program != nil && s.Group == nil:
+		lines = append(lines, "  Filter on data nodes")
+	default:
 		lines = append(lines, "  Filter")
 	}
 	if len(s.rowOrder()) > 0 {
@@ -65,7 +69,7 @@ func (s *Select) explain() []string {
 		lines = append(lines, "  Lock rows "+s.Lock.String())
 	}
 	if s.Group != nil {
-		lines = s.Group.explain(lines)
+		lines = s.explainGroup(lines)
 		if len(s.Sort) > 0 {
 			lines = append(lines, "  Sort in memory")
 		}
@@ -76,13 +80,13 @@ func (s *Select) explain() []string {
 	return lines
 }
 
-// explain says that the rows above are added up, and where.
-func (g *Grouping) explain(lines []string) []string {
+// explainGroup says that the rows above are added up, and where.
+func (s *Select) explainGroup(lines []string) []string {
 	by := ""
-	if len(g.By) > 0 {
+	if len(s.Group.By) > 0 {
 		by = "Group"
 	}
-	if g.Program == nil {
+	if s.Program == nil {
 		return append(lines, "  "+by+"Aggregate")
 	}
 	return append(lines, "  Partial "+by+"Aggregate on data nodes", "  Finalize "+by+"Aggregate")

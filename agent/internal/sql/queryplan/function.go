@@ -20,7 +20,7 @@ func (c *compiler) valueFunction(n *pg.SQLValueFunction) (Expr, error) {
 	case pg.SQLValueFunctionOp_SVFOP_CURRENT_TIMESTAMP:
 		return now(), nil
 	case pg.SQLValueFunctionOp_SVFOP_CURRENT_TIMESTAMP_N:
-		return &fn{typ: datum.Timestamptz, eval: func(env *Env, _ []datum.Datum) (datum.Datum, error) {
+		return &fn{typ: datum.Timestamptz, moment: true, eval: func(env *Env, _ []datum.Datum) (datum.Datum, error) {
 			return datum.RoundTime(datum.FromTime(env.Now), n.GetTypmod()), nil
 		}}, nil
 	case pg.SQLValueFunctionOp_SVFOP_CURRENT_DATE:
@@ -41,7 +41,7 @@ func (c *compiler) valueFunction(n *pg.SQLValueFunction) (Expr, error) {
 }
 
 func now() Expr {
-	return &fn{typ: datum.Timestamptz, eval: func(env *Env, _ []datum.Datum) (datum.Datum, error) {
+	return &fn{typ: datum.Timestamptz, moment: true, eval: func(env *Env, _ []datum.Datum) (datum.Datum, error) {
 		return datum.FromTime(env.Now), nil
 	}}
 }
@@ -127,7 +127,7 @@ func nullary(name string) Expr {
 	case "now", "transaction_timestamp":
 		return now()
 	case "statement_timestamp":
-		return &fn{typ: datum.Timestamptz, eval: func(env *Env, _ []datum.Datum) (datum.Datum, error) {
+		return &fn{typ: datum.Timestamptz, moment: true, eval: func(env *Env, _ []datum.Datum) (datum.Datum, error) {
 			return datum.FromTime(env.Statement), nil
 		}}
 	case "follower_read_timestamp":

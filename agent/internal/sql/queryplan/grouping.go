@@ -21,10 +21,8 @@ type Grouping struct {
 	// Ends are Selects of one row each, by which what the functions say is found without
 	// looking at all rows; nil: there are none.
 	Ends []*Select
-	// Program is for the nodes that have the rows; nil: they give rows.
-	Program *Program
-
-	nodes groupingNodes
+	// by and calls are what the statement says of By and Functions.
+	by, calls []*pg.Node
 }
 
 // Aggregates are functions over rows. What is asked for twice is computed once.
@@ -32,15 +30,6 @@ type Aggregates struct {
 	Functions []aggregate.Function
 	Args      []Expr // of each function; nil: none
 	Filters   []Expr // of each function; nil: all rows count
-}
-
-// groupingNodes are what the statement says, for a Program.
-type groupingNodes struct {
-	alias string
-	where *pg.Node
-	by    []*pg.Node
-	calls []*pg.Node
-	plain bool // the rows are those of a table, and no others than the statement says
 }
 
 // Types are those of By.
@@ -92,7 +81,7 @@ func (c *compiler) grouped(s *pg.SelectStmt, out *Select) ([]Column, error) {
 		if slices.ContainsFunc(g.By, func(o Expr) bool { return same(o, e) }) {
 			continue
 		}
-		g.By, g.nodes.by = append(g.By, e), append(g.nodes.by, n)
+		g.By, g.by = append(g.By, e), append(g.by, n)
 	}
 	over := *c
 	over.grouping = &grouping{rows: c, out: g}
@@ -204,8 +193,8 @@ func (g *grouping) call(n *pg.Node, name string) (Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	if i == len(g.out.nodes.calls) {
-		g.out.nodes.calls = append(g.out.nodes.calls, n)
+	if i == len(g.out.calls) {
+		g.out.calls = append(g.out.calls, n)
 	}
 	return &ColumnRef{Index: len(g.out.By) + i, typ: g.out.Functions[i].Result(), modifier: -1}, nil
 }

@@ -114,8 +114,8 @@ func (p *Planner) Plan(ctx context.Context, q *syntax.Query) (*Plan, error) {
 			p.params.Types[i] = datum.Text
 		}
 	}
-	if out.Select != nil && out.Select.Group != nil {
-		out.Select.Group.Program = p.programOf(out.Select)
+	if out.Select != nil {
+		out.Select.Program = p.programOf(out.Select)
 	}
 	out.Guards, out.Routines, out.Calls = p.guards, p.routines, p.calls
 	out.Params, out.Tables, out.system = p.params.Types, p.tables, p.system && !p.stored

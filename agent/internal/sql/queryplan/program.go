@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/codec"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
@@ -35,6 +37,8 @@ type program struct {
 	// Query is a SELECT of the parser's: its WHERE, its GROUP BY and, as its list, calls of
 	// aggregate functions.
 	Query []byte `json:"query"`
+	// Rows says that what comes out are the rows for which the condition holds.
+	Rows bool `json:"rows,omitempty"`
 }
 
 var errProgram = errors.New("malformed program")
@@ -42,19 +46,25 @@ var errProgram = errors.New("malformed program")
 // programOf makes the program of a Select; nil: nodes cannot compute what it asks for.
 func (p *Planner) programOf(s *Select) *Program {
 	g := s.Group
-	if g == nil || g.Ends != nil || !g.nodes.plain || !s.Access.scans() || len(p.routines) > 0 || p.calls {
+	switch {
+	case g == nil && (s.Filter == nil || s.Ordered || s.Lock != nil || s.Apart), g != nil && g.Ends != nil:
+		return nil
+	case s.from == nil || !s.Access.scans() || len(p.routines) > 0 || p.calls:
 		return nil
 	}
 	table, ok := needed(s)
 	if !ok || !portable(s) {
 		return nil
 	}
-	query := &pg.SelectStmt{WhereClause: g.nodes.where, GroupClause: g.nodes.by, TargetList: g.nodes.calls}
+	query := &pg.SelectStmt{WhereClause: s.from.where}
+	if g != nil {
+		query.GroupClause, query.TargetList = g.by, g.calls
+	}
 	text, err := proto.Marshal(query)
 	if err != nil {
 		return nil
 	}
-	out := program{Table: table, Alias: g.nodes.alias, Query: text}
+	out := program{Table: table, Alias: s.from.alias, Query: text, Rows: g == nil}
 	if s.Access.Index != nil {
 		out.Index = s.Access.Index.Index.Desc.ID
 	}
@@ -66,7 +76,7 @@ func (p *Planner) programOf(s *Select) *Program {
 		return nil
 	}
 	// A node compiles it as is done here: what is not understood here is not there.
-	if c, err := compileProgram(made.text); err != nil || !c.like(g) {
+	if c, err := compileProgram(made.text); err != nil || g != nil && !c.like(g) {
 		return nil
 	}
 	return made
@@ -80,8 +90,11 @@ func (a *Access) scans() bool {
 // portable reports whether what a Select computes of rows is the same wherever it is
 // computed.
 func portable(s *Select) bool {
-	exprs := append(append(slices.Clone(s.Group.By), s.Group.Args...), s.Group.Filters...)
-	for _, e := range append(exprs, s.Filter) {
+	exprs := []Expr{s.Filter}
+	if g := s.Group; g != nil {
+		exprs = slices.Concat(exprs, g.By, g.Args, g.Filters)
+	}
+	for _, e := range exprs {
 		if e != nil && !everywhere(e) {
 			return false
 		}
@@ -89,9 +102,10 @@ func portable(s *Select) bool {
 	return true
 }
 
-// everywhere reports whether e depends on the row and the parameters alone.
+// everywhere reports whether e depends on what is sent alone: the row, the parameters, the
+// time zone and when the statement and its transaction began.
 func everywhere(e Expr) bool {
-	if f, ok := e.(*fn); ok && (f.volatile || f.stable || len(f.args) == 0) {
+	if f, ok := e.(*fn); ok && (f.volatile || len(f.args) == 0 && !f.moment) {
 		return false
 	}
 	return !slices.ContainsFunc(children(e), func(c Expr) bool { return !everywhere(c) })
@@ -135,12 +149,20 @@ func needed(s *Select) (*cluster.Object, bool) {
 	return &cluster.Object{ID: full.Desc.ID, Kind: full.Desc.Kind, Name: full.Desc.Name, Version: full.Desc.Version, Collection: &rows}, true
 }
 
-// With is the program with what a statement was given, to be sent to nodes.
-func (p *Program) With(args []datum.Datum) []byte {
+// With is the program with what a statement knows, to be sent to nodes; nil: its time zone has
+// no name.
+func (p *Program) With(env *Env) []byte {
+	zone := env.location().String()
+	if _, err := datum.LoadZone(zone); err != nil {
+		return nil
+	}
 	out := binary.AppendUvarint(make([]byte, 0, len(p.text)+64), uint64(len(p.text)))
 	out = append(out, p.text...)
+	out = append(binary.AppendUvarint(out, uint64(len(zone))), zone...)
+	out = binary.BigEndian.AppendUint64(out, uint64(env.Now.UnixNano()))
+	out = binary.BigEndian.AppendUint64(out, uint64(env.Statement.UnixNano()))
 	for i := range p.params {
-		out = append(out, datum.EncodeStored(args[i])...)
+		out = append(out, datum.EncodeStored(env.Args[i])...)
 	}
 	return out
 }
@@ -150,18 +172,18 @@ type Compiled struct {
 	Decoder *catalog.Decoder
 	Columns int // of the rows that Decoder fills
 	Filter  Expr
+	// Rows says that what comes out are rows.
+	Rows bool
 	Grouping
 	params []datum.Type
 }
 
 // SplitProgram takes what With has made apart: the program, which is the same each time
-// that a statement is run, and what the statement was given.
-func SplitProgram(b []byte) (text, args []byte, err error) {
-	n, w := binary.Uvarint(b)
-	if w <= 0 || n > uint64(len(b)-w) {
-		return nil, nil, errProgram
-	}
-	return b[w : w+int(n)], b[w+int(n):], nil
+// that a statement is run, and what the statement knows.
+func SplitProgram(b []byte) (text, known []byte, err error) {
+	r := codec.Read(b, errProgram)
+	text = r.Bytes()
+	return text, r.Rest(), r.Err()
 }
 
 // CompileProgram compiles a program.
@@ -189,7 +211,7 @@ func compileProgram(text []byte) (*Compiled, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &Compiled{Columns: len(table.Columns)}
+	out := &Compiled{Columns: len(table.Columns), Rows: in.Rows}
 	for _, oid := range in.Params {
 		t, ok := datum.TypeByOID(oid)
 		if !ok {
@@ -254,17 +276,22 @@ func (p *Compiled) like(g *Grouping) bool {
 	return slices.Equal(p.Types(), g.Types()) && slices.Equal(p.Functions, g.Functions)
 }
 
-// Args decodes what a statement was given.
-func (p *Compiled) Args(b []byte) ([]datum.Datum, error) {
-	args := make([]datum.Datum, len(p.params))
+// Env decodes what a statement knows.
+func (p *Compiled) Env(known []byte) (Env, error) {
+	r := codec.Read(known, errProgram)
+	zone, err := datum.LoadZone(string(r.Bytes()))
+	if err != nil {
+		return Env{}, errProgram
+	}
+	env := Env{Now: time.Unix(0, int64(r.Uint64())), Statement: time.Unix(0, int64(r.Uint64())), Session: &Session{Location: zone}, Args: make([]datum.Datum, len(p.params))}
+	rest := r.Rest()
 	for i, t := range p.params {
-		var err error
-		if args[i], b, err = datum.TakeStored(t, b); err != nil {
-			return nil, errProgram
+		if env.Args[i], rest, err = datum.TakeStored(t, rest); err != nil {
+			return env, errProgram
 		}
 	}
-	if len(b) > 0 {
-		return nil, errProgram
+	if len(rest) > 0 {
+		r.Fail("%d bytes after the parameters", len(rest))
 	}
-	return args, nil
+	return env, r.Err()
 }

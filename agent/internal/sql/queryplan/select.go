@@ -23,9 +23,19 @@ type Select struct {
 	Ordered, Reverse bool
 	Limit, Offset    Expr     // int8, nil: none
 	Lock             *Locking // nil: the rows are not locked
+	// Program is for the nodes that have the rows: what Filter leaves of them, or what Group
+	// makes of those; nil: they give rows.
+	Program *Program
+	from    *source // nil: not what a Program can be of
 	// Apart says that all rows are read before anything is computed of them: a function
 	// that is called may write to the table.
 	Apart bool
+}
+
+// source is what a statement says of where its rows come from.
+type source struct {
+	alias string
+	where *pg.Node
 }
 
 // SortKey is one expression of ORDER BY.
@@ -72,10 +82,10 @@ func (p *Planner) fastSelect(s *pg.SelectStmt) (*Select, []Column, error) {
 	if err := p.guardSelect(out); err != nil {
 		return nil, nil, err
 	}
+	if r := from.relations[0]; shown == nil && r.shown == nil && out.Filter == nil { // no view, no policy
+		out.from = &source{alias: r.alias, where: s.GetWhereClause()}
+	}
 	if out.Group != nil {
-		r := from.relations[0]
-		out.Group.nodes.alias, out.Group.nodes.where = r.alias, s.GetWhereClause()
-		out.Group.nodes.plain = shown == nil && r.shown == nil && out.Filter == nil
 		if out.Group.Ends, err = out.ends(condition); err != nil {
 			return nil, nil, err
 		}
