@@ -15,7 +15,7 @@ type group struct {
 
 func groups() []group {
 	all := []group{{"load", (*bench).setUpLoad}, {"faults", (*bench).setUpFaults}}
-	for _, alone := range []string{"idle", "idle640", "rows"} { // nobody else's rows or CPU time
+	for _, alone := range []string{"idle", "idle640", "rows", "reads"} { // nobody else's rows or CPU time
 		all = append(all, group{alone, func(*bench, *testing.T) {}})
 	}
 	return all
@@ -43,6 +43,8 @@ func steps() []step {
 		{say("idle", "nodes that nobody asks anything, over 20 s"), "idle", true, (*bench).idle},
 		{say("idle640", "the same with 640 ranges"), "idle640", false, (*bench).idle640},
 		{say("rows", "memory after a load, and scans of it"), "rows", false, (*bench).rows},
+		{say("reads", "reads over many rows, one client",
+			"postgres is one node without a replica, and as many processes for a query as it plans"), "reads", false, (*bench).reads},
 	}
 }
 
