@@ -90,7 +90,7 @@ func (c *compiler) grouped(s *pg.SelectStmt, out *Select) ([]Column, error) {
 		return nil, err
 	}
 	if h := s.GetHavingClause(); h != nil {
-		if g.Having, err = over.where(h); err != nil {
+		if g.Having, err = over.truth(h); err != nil {
 			return nil, err
 		}
 	}
@@ -223,7 +223,7 @@ func (c *compiler) aggregate(f *pg.FuncCall, name string, all *Aggregates) (int,
 		}
 	}
 	if f.GetAggFilter() != nil {
-		if filter, err = c.where(f.GetAggFilter()); err != nil {
+		if filter, err = c.truth(f.GetAggFilter()); err != nil {
 			return 0, err
 		}
 		if volatile(filter) {
@@ -237,6 +237,15 @@ func (c *compiler) aggregate(f *pg.FuncCall, name string, all *Aggregates) (int,
 	}
 	all.Functions, all.Args, all.Filters = append(all.Functions, function), append(all.Args, arg), append(all.Filters, filter)
 	return len(all.Functions) - 1, nil
+}
+
+// truth compiles a condition of which the slow path says what is wrong with it.
+func (c *compiler) truth(n *pg.Node) (Expr, error) {
+	e, err := c.expr(n)
+	if err == nil && e.Type() != datum.Bool {
+		err = errSlow
+	}
+	return e, err
 }
 
 func sameOrNone(a, b Expr) bool {

@@ -114,8 +114,11 @@ func (p *Planner) Plan(ctx context.Context, q *syntax.Query) (*Plan, error) {
 			p.params.Types[i] = datum.Text
 		}
 	}
-	if out.Select != nil {
-		out.Select.Program = p.programOf(out.Select)
+	if s := out.Select; s != nil {
+		s.Program = p.programOf(s)
+	}
+	if i := out.Insert; i != nil && i.Select != nil {
+		i.Select.Program = p.programOf(i.Select)
 	}
 	out.Guards, out.Routines, out.Calls = p.guards, p.routines, p.calls
 	out.Params, out.Tables, out.system = p.params.Types, p.tables, p.system && !p.stored
