@@ -241,7 +241,7 @@ func TestExplainIndexes(t *testing.T) {
 		{"select c from t where a = 1 order by b desc limit 3", "Index Scan using t_a_b_idx on t\n  Index Cond: (a = 1)\n  Limit"},
 		{"select * from t order by c limit 1", "Index Scan using t_c_key on t\n  Limit"},
 		{"select * from t where lower(b) = 'x' and a > 3", "Index Scan using t_lower_idx on t\n  Index Cond: (lower(b) = 'x'::text)\n  Filter"},
-		{"select * from t where lower(b) = 'x'", "Full scan of t\n  Filter"},
+		{"select * from t where lower(b) = 'x'", "Full scan of t\n  Filter on data nodes"},
 		{"select * from t where id = 1 and c = 2", "Key lookup in t\n  Filter"},
 		{"delete from t where c = 5", "Delete from t\n  Index Scan using t_c_key on t\n    Index Cond: (c = 5)\n    Filter"},
 		{"insert into t values (1) on conflict (c) do nothing", "Insert into t, on conflict of t_c_key do nothing\n  1 rows of values"},
