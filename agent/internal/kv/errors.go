@@ -151,7 +151,6 @@ func writeError(w *writer, err error) {
 		intents   *store.IntentsError
 		tooOld    *store.TooOldError
 		stale     *StaleSchemaError
-		program   *ProgramError
 	)
 	switch {
 	case err == nil:
@@ -195,9 +194,6 @@ func writeError(w *writer, err error) {
 		w.byte(codeStaleSchema)
 		w.uvarint(uint64(stale.Wanted.Collection))
 		w.uvarint(stale.Wanted.Version)
-	case errors.As(err, &program):
-		w.byte(codeProgram)
-		w.text(program.Cause.Error())
 	case errors.Is(err, store.ErrTooLarge):
 		w.byte(codeTooLarge)
 	case errors.Is(err, store.ErrDiskFull):
@@ -211,9 +207,20 @@ func writeError(w *writer, err error) {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		w.byte(codeCanceled)
 	default:
-		w.byte(codeOther)
-		w.text(err.Error())
+		writeOther(w, err)
 	}
+}
+
+// writeOther encodes an error of which no more than its text is told.
+func writeOther(w *writer, err error) {
+	var program *ProgramError
+	if errors.As(err, &program) {
+		w.byte(codeProgram)
+		w.text(program.Cause.Error())
+		return
+	}
+	w.byte(codeOther)
+	w.text(err.Error())
 }
 
 // readError is the inverse of writeError. Faults of the message stick to r.
