@@ -269,7 +269,7 @@ func (f *frame) fits(b *bound) bool {
 		}
 		v, n := f.lookup(field.row, field.variable)
 		if field.column <= asText {
-			v, n = f.lookup("", field.row)
+			v, _ = f.lookup("", field.row)
 			n = field.column
 		}
 		if v == nil || n != field.column || v.record && v.shape != field.shape || !v.record && v.typ != field.typ {

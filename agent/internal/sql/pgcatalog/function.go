@@ -49,6 +49,17 @@ func languages() []row {
 	return out
 }
 
+// ofFunctions are the rows of the catalogs that tell of functions.
+func (in *Input) ofFunctions(name string) []row {
+	switch name {
+	case "pg_language":
+		return languages()
+	case "nd_function":
+		return in.functionTexts()
+	}
+	return in.procs()
+}
+
 // modes are those of parameters as pg_proc has them.
 var modes = map[string]string{cluster.ParameterIn: "i", cluster.ParameterOut: "o", cluster.ParameterInOut: "b", cluster.ParameterTable: "t"} //nolint:gochecknoglobals // never changed
 

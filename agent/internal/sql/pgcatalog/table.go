@@ -290,12 +290,6 @@ func (t *Table) fill(in *Input) []row {
 		return in.policies(t.Name == "pg_policies")
 	case "pg_trigger":
 		return in.pgTriggers()
-	case "pg_proc":
-		return in.procs()
-	case "nd_function":
-		return in.functionTexts()
-	case "pg_language":
-		return languages()
 	case "pg_default_acl":
 		return in.defaultACLs()
 	case "pg_roles", "pg_authid":
@@ -312,6 +306,8 @@ func (t *Table) fill(in *Input) []row {
 		return in.activity()
 	case "pg_locks":
 		return in.locks()
+	case "pg_proc", "nd_function", "pg_language":
+		return in.ofFunctions(t.Name)
 	default:
 		return in.views(t.Name)
 	}
