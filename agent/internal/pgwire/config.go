@@ -154,7 +154,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Listen:          "127.0.0.1:6432",
-		ServerVersion:   "15.0",
+		ServerVersion:   "15.18",
 		MaxConnections:  1000,
 		MaxLogins:       128,
 		TLSTimeout:      3 * time.Second,

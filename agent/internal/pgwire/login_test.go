@@ -171,7 +171,7 @@ func TestStartupParameters(t *testing.T) {
 	f := start(t, nil)
 	conn := f.connect(t, `application_name=app options='-c a.b=c\\ d --search-path=x'`)
 	for name, want := range map[string]string{
-		"server_version": "15.0", "client_encoding": "UTF8", "standard_conforming_strings": "on",
+		"server_version": "15.18", "client_encoding": "UTF8", "standard_conforming_strings": "on",
 		"application_name": "app", "integer_datetimes": "on", "TimeZone": "UTC",
 	} {
 		if got := conn.PgConn().ParameterStatus(name); got != want {

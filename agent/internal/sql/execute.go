@@ -137,6 +137,8 @@ func (s *Session) execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 		return s.prepareNamed(ctx, node)
 	case *syntax.Deallocate:
 		return s.deallocate(node)
+	case *syntax.LockTable:
+		return s.lockTable(node)
 	case *syntax.ChangeRole:
 		return s.changeRole(ctx, node)
 	case *syntax.DropRole:

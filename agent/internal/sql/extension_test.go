@@ -15,7 +15,7 @@ func TestExtensions(t *testing.T) {
 		{"create table t (id uuid primary key default uuid_generate_v4(), a int)", "CREATE TABLE"},
 		{"insert into t (a) values (1)", "INSERT 0 1"},
 		{"select length(id::text) from t", "36\nSELECT 1"},
-		{"lock table t in share mode", "0A000 LOCK TABLE is not supported"},
+		{"lock table t in share mode", "25P01 LOCK TABLE can only be used in transaction blocks"},
 		{"create tablespace x location '/tmp'", "0A000 CREATE TABLESPACE is not supported"},
 	}...)
 }

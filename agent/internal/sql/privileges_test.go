@@ -364,8 +364,8 @@ func TestCatalogsOfPrivileges(t *testing.T) {
 		{"select pg_has_role('bob', 'alice', 'usage'), pg_has_role('alice', 'member')", "f|t\nSELECT 1"},
 	}...)
 	bob.steps([][2]string{
-		{"select relname from pg_class c where relkind = 'r' and has_table_privilege(c.oid, 'select') order by 1", "t\nSELECT 1"},
-		{"select relname from pg_class c where relkind = 'r' and has_table_privilege(c.oid, 'delete, truncate') order by 1", "SELECT 0"},
+		{"select relname from pg_class c where relkind = 'r' and oid > 16384 and has_table_privilege(c.oid, 'select') order by 1", "t\nSELECT 1"},
+		{"select relname from pg_class c where relkind = 'r' and oid > 16384 and has_table_privilege(c.oid, 'delete, truncate') order by 1", "SELECT 0"},
 		{"select relname from pg_class c where relkind = 'r' and has_any_column_privilege(c.oid, 'insert') order by 1", "t\nSELECT 1"},
 		{"select table_name from information_schema.tables where table_schema in ('public', 'own')", "t\nSELECT 1"},
 		{"select privilege_type, grantee, is_grantable from information_schema.table_privileges where table_name = 't' order by 1, 2", "SELECT|PUBLIC|NO\nSELECT|bob|YES\nUPDATE|bob|YES\nSELECT 3"},

@@ -59,7 +59,7 @@ func TestFastPath(t *testing.T) {
 	c.want("2\nSELECT 1", "select count(*) as c from t where price is not null")
 	c.want("2\nSELECT 1", "select id from t where id between 2 and 2 and not (name = 'one')")
 	c.want("3.01|14|ONE!|t\nSELECT 1", "select price * 2 + 0.01 as x, n + n, upper(name) || '!', price > 1 and true from t where id = 1")
-	c.want("alice|nodedb|17.0\nSELECT 1", "select current_user, current_database(), '17.0'")
+	c.want("alice|nodedb|15.18\nSELECT 1", "select current_user, current_database(), '15.18'")
 	c.want("1|2.5000000000000000|3|0.33333333333333333333\nSELECT 1", "select 1, 5 / 2.0, 7 / 2, 1 / 3.0")
 	c.want("SELECT 0", "select id from t limit 0")
 	c.want("UPDATE 1", "update t set n = n + 1, name = name || 'x' where id = 1")
@@ -305,7 +305,7 @@ func TestSettings(t *testing.T) {
 	c.want("read committed\nSHOW", "show transaction isolation level")
 	c.want("DISCARD ALL", "discard all")
 	c.want("DEALLOCATE ALL", "deallocate all")
-	if got := c.run("show all"); !strings.Contains(got, "server_version|17.0|") {
+	if got := c.run("show all"); !strings.Contains(got, "server_version|15.18|") {
 		t.Error(got)
 	}
 	_, err := f.server.Open(t.Context(), SessionOptions{User: "alice", Params: map[string]string{"nope": "1"}})

@@ -82,6 +82,9 @@ func catalogTable(t *pgcatalog.Table) *duck.Table {
 	for i, c := range t.Columns {
 		out.Columns[i] = duck.TableColumn{Name: c.Name, Type: c.Type, Modifier: -1}
 	}
+	for _, c := range t.SystemColumns() {
+		out.Columns = append(out.Columns, duck.TableColumn{Name: c.Name, Type: c.Type, Modifier: -1, Hidden: true})
+	}
 	return out
 }
 

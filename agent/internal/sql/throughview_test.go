@@ -102,7 +102,7 @@ func TestViewsInCatalogs(t *testing.T) {
 	c.run("comment on view v is 'a view'")
 	c.run("comment on column v.m is 'a column'")
 	c.steps([][2]string{
-		{"select relname, relkind from pg_class where relkind = 'v' order by 1", "j|v\nv|v\nSELECT 2"},
+		{"select relname, relkind from pg_class where relkind = 'v' and oid > 16384 order by 1", "j|v\nv|v\nSELECT 2"},
 		{"select attname, format_type(atttypid, atttypmod) from pg_attribute where attrelid = 'v'::regclass order by attnum", "id|integer\nname|character varying(5)\nn|integer\nm|integer\nSELECT 4"},
 		{"select pg_get_viewdef('v'::regclass, true)", " SELECT t.id,\n    t.name,\n    t.n,\n    t.n * 2 AS m\n   FROM t\n  WHERE t.n > 10;\nSELECT 1"},
 		{"select definition from pg_views where viewname = 'j'", " SELECT t.id,\n    count(*) AS count\n   FROM t\n     LEFT JOIN app.u ON t.id = u.id\n  GROUP BY t.id\n  ORDER BY t.id;\nSELECT 1"},

@@ -134,7 +134,7 @@ func selectOf(sql string) (*pg.SelectStmt, error) {
 }
 
 var testSession = Session{User: "root", Database: "defaultdb", SearchPath: []string{"public"}, PID: 7, Setting: func(name string) (string, bool) {
-	v, ok := map[string]string{"version": "NodeDB test", "server_version": "17.0"}[name]
+	v, ok := map[string]string{"version": "NodeDB test", "server_version": "15.18"}[name]
 	return v, ok
 }}
 

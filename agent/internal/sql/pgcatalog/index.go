@@ -10,6 +10,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
 // indexOID is the OID of an index, uniqueOID that of its constraint.
@@ -190,16 +191,48 @@ func secondaryDefinition(x *catalog.Index, pretty bool) string {
 	return b.String()
 }
 
+// indexColumns are what pg_get_indexdef says of the columns of indexes.
+func (in *Input) indexColumns() []row {
+	var out []row
+	add := func(oid uint32, column int, text string) {
+		out = append(out, row{"oid": int64(oid)*columnFactor + int64(column), "definition": text})
+	}
+	for _, t := range in.Tables {
+		if hasKey(t) {
+			for n, k := range t.Key {
+				add(TableOID(t)+indexOffset, n+1, quoted(t.Columns[k].Name))
+			}
+			add(TableOID(t)+indexOffset, 0, indexDefinition(t))
+		}
+		for _, x := range t.ShownIndexes() {
+			add(indexOID(x), 0, secondaryDefinition(x, true))
+			for n := range x.Columns {
+				add(indexOID(x), n+1, keyPart(x, n))
+			}
+			for n, i := range x.Include {
+				add(indexOID(x), len(x.Columns)+n+1, quoted(t.Columns[i].Name))
+			}
+		}
+	}
+	return out
+}
+
+// keyPart is what a column of an index is of.
+func keyPart(x *catalog.Index, n int) string {
+	c := x.Columns[n]
+	switch {
+	case c.Column >= 0:
+		return quoted(x.Table.Columns[c.Column].Name)
+	case aCall.MatchString(c.Expression):
+		return c.Expression
+	}
+	return "(" + c.Expression + ")"
+}
+
 func keyParts(x *catalog.Index) string {
 	var parts []string
 	for i, c := range x.Columns {
-		part := "(" + c.Expression + ")"
-		switch {
-		case c.Column >= 0:
-			part = quoted(x.Table.Columns[c.Column].Name)
-		case aCall.MatchString(c.Expression):
-			part = c.Expression
-		}
+		part := keyPart(x, i)
 		if class := x.Desc.Columns[i].OpClass; class != "" {
 			part += " " + class
 		}
@@ -230,15 +263,8 @@ func includeList(x *catalog.Index) string {
 	return " INCLUDE (" + strings.Join(names, ", ") + ")"
 }
 
-var plainName = regexp.MustCompile(`^[a-z_][a-z_0-9$]*$`)
-
-// quoted is a name as SQL has it, as far as that can be told without a list of words.
-func quoted(name string) string {
-	if plainName.MatchString(name) {
-		return name
-	}
-	return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
-}
+// quoted is a name as SQL has it.
+func quoted(name string) string { return syntax.QuoteIdent(name) }
 
 // indexViews are the rows of pg_indexes of a table's indexes beside its key.
 func indexViews(t *catalog.Table) []row {

@@ -36,7 +36,11 @@ func (in *Input) Registered(t datum.Type) []Named {
 	case datum.Regrole:
 		return plainNames(append(in.users(), adminRoles()...), "rolname")
 	case datum.Regcollation:
-		return plainNames(collations(), "collname")
+		var out []Named
+		for _, r := range builtinRows()["pg_collation"] {
+			out = append(out, Named{OID: uint32(r[0].I), Schema: Schema, Name: r[1].S, Shown: syntax.QuoteIdent(r[1].S), Visible: true})
+		}
+		return out
 	default:
 		return nil
 	}
@@ -119,14 +123,12 @@ func (in *Input) classNames() []Named {
 		name, _ := r["relname"].(string)
 		out = append(out, Named{OID: number(r["oid"]), Schema: schemas[number(r["relnamespace"])], Name: name})
 	}
-	if all, err := Load(); err == nil {
-		for _, t := range all.list {
-			o := Named{OID: t.OID, Schema: t.Schema, Name: t.Name, Shown: t.Name}
-			if t.Schema != Schema && !slices.Contains(in.SearchPath, t.Schema) {
-				o.Shown = t.Schema + "." + t.Name
-			}
-			out = append(out, o)
+	for _, t := range listed() {
+		o := Named{OID: t.OID, Schema: t.Schema, Name: t.Name, Shown: t.Name}
+		if t.Schema != Schema && !slices.Contains(in.SearchPath, t.Schema) {
+			o.Shown = t.Schema + "." + t.Name
 		}
+		out = append(out, o)
 	}
 	return in.shown(out)
 }
@@ -157,12 +159,6 @@ func (in *Input) typeNames() []Named {
 		}
 	}
 	return out
-}
-
-func collations() []row {
-	return []row{{"oid": defaultCollation, "collname": "default", "collnamespace": catalogNamespace, "collowner": rootOID, "collprovider": "d", "collisdeterministic": true, "collencoding": -1},
-		{"oid": 950, "collname": "C", "collnamespace": catalogNamespace, "collowner": rootOID, "collprovider": "c", "collisdeterministic": true, "collencoding": -1, "collcollate": "C", "collctype": "C"},
-		{"oid": 951, "collname": "POSIX", "collnamespace": catalogNamespace, "collowner": rootOID, "collprovider": "c", "collisdeterministic": true, "collencoding": -1, "collcollate": "POSIX", "collctype": "POSIX"}}
 }
 
 //go:embed functions15.txt

@@ -373,13 +373,13 @@ func (in *Input) definitions() []row {
 }
 
 func indexDefinition(t *catalog.Table) string {
-	return fmt.Sprintf("CREATE UNIQUE INDEX %s ON %s.%s USING btree (%s)", t.KeyName(), t.Schema().Name, t.Name(), keyList(t))
+	return fmt.Sprintf("CREATE UNIQUE INDEX %s ON %s.%s USING btree (%s)", quoted(t.KeyName()), quoted(t.Schema().Name), quoted(t.Name()), keyList(t))
 }
 
 func keyList(t *catalog.Table) string {
 	names := make([]string, len(t.Key))
 	for i, k := range t.Key {
-		names[i] = t.Columns[k].Name
+		names[i] = quoted(t.Columns[k].Name)
 	}
 	return strings.Join(names, ", ")
 }

@@ -171,17 +171,25 @@ type row map[string]any
 // Rows makes the table's rows.
 func (t *Table) Rows(in *Input) [][]datum.Datum {
 	var out [][]datum.Datum
+	for _, r := range builtinRows()[t.Name] {
+		out = append(out, t.withSystem(r))
+	}
 	for _, r := range t.fill(in) {
-		values := make([]datum.Datum, len(t.Columns))
+		values := make([]datum.Datum, len(t.Columns), len(t.Columns)+len(systemColumns))
 		for i, c := range t.Columns {
 			values[i] = c.Zero
 			if v, ok := r[c.Name]; ok {
 				values[i] = c.value(v)
 			}
 		}
-		out = append(out, values)
+		out = append(out, t.withSystem(values))
 	}
 	return out
+}
+
+// withSystem adds the values of the system columns; transactions have no numbers.
+func (t *Table) withSystem(values []datum.Datum) []datum.Datum {
+	return append(values[:len(values):len(values)], datum.MakeInt(datum.OID, int64(t.OID)), datum.MakeNull(datum.Xid))
 }
 
 // value makes a datum of what a row says.
@@ -248,9 +256,9 @@ func (t *Table) fill(in *Input) []row {
 	case "pg_namespace":
 		return in.namespaces()
 	case "pg_class":
-		return in.classes()
+		return append(in.classes(), catalogClasses()...)
 	case "pg_attribute":
-		return in.attributes()
+		return append(in.attributes(), catalogAttributes()...)
 	case "pg_attrdef":
 		return in.defaults()
 	case "pg_type":
@@ -263,6 +271,8 @@ func (t *Table) fill(in *Input) []row {
 		return in.constraints()
 	case "nd_privilege":
 		return in.privileges()
+	case "nd_index_column":
+		return in.indexColumns()
 	case "nd_definition":
 		return in.definitions()
 	case "nd_comment", "nd_column_comment", "pg_description", "pg_shdescription":
@@ -279,9 +289,6 @@ func (t *Table) fill(in *Input) []row {
 		return in.pgSequences()
 	case "pg_depend":
 		return append(in.depends(), in.viewDepends()...)
-	case "pg_am":
-		return []row{{"oid": heapAM, "amname": "heap", "amtype": "t"}, {"oid": btreeAM, "amname": "btree", "amtype": "i"},
-			{"oid": ginAM, "amname": "gin", "amtype": "i"}}
 	case "pg_database":
 		return in.databases()
 	case "pg_user", "pg_shadow":
@@ -296,10 +303,6 @@ func (t *Table) fill(in *Input) []row {
 		return append(in.users(), adminRoles()...)
 	case "pg_auth_members":
 		return in.members()
-	case "pg_tablespace":
-		return []row{{"oid": 1663, "spcname": "pg_default", "spcowner": rootOID}}
-	case "pg_collation":
-		return collations()
 	case "pg_settings", "pg_cursors":
 		return in.ofSession(t.Name)
 	case "pg_stat_activity":

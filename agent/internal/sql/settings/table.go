@@ -90,7 +90,7 @@ func list() []Setting {
 		Setting{Name: "search_path", Value: `"$user", public`, check: checkPath, About: "schemas that names without one are looked for in"},
 		reported(fixed("server_encoding", "UTF8")),
 		reported(fixed("server_version", ServerVersion)),
-		fixed("server_version_num", "170000"),
+		fixed("server_version_num", "150018"),
 		reported(fixed("session_authorization", "")),
 		fixed("role", "none"),
 		only("session_replication_role", "origin"),
@@ -117,7 +117,7 @@ func (s *Values) FastPath() bool {
 }
 
 // ServerVersion is the version of PostgreSQL that clients are told.
-const ServerVersion = "17.0"
+const ServerVersion = "15.18"
 
 // The isolation levels by their names.
 const (

@@ -68,6 +68,8 @@ func convertSession(stmt *pg.Node, _, _ string) (Node, *Error) {
 		return convertTransaction(n.TransactionStmt)
 	case *pg.Node_ConstraintsSetStmt:
 		return convertSetConstraints(n.ConstraintsSetStmt)
+	case *pg.Node_LockStmt:
+		return convertLock(n.LockStmt)
 	case *pg.Node_DiscardStmt:
 		return convertDiscard(n.DiscardStmt)
 	case *pg.Node_ListenStmt:
@@ -209,10 +211,6 @@ func isOff(n *pg.Node) bool {
 // unsupportedStatement is for what has no type here: it says what to do instead, where
 // there is something.
 func unsupportedStatement(stmt *pg.Node) *Error {
-	switch stmt.GetNode().(type) {
-	case *pg.Node_LockStmt:
-		return Unsupported("LOCK TABLE", "Lock the rows with SELECT ... FOR UPDATE, take pg_advisory_xact_lock(), or use SERIALIZABLE transactions.")
-	}
 	return Unsupported(cmp.Or(statementName(stmt), "this statement"), "")
 }
 

@@ -329,16 +329,17 @@ func definition(r *rewriter, f *pg.FuncCall) (finish, error) {
 	if len(f.Args) == 0 {
 		return nil, errorf("42883", f.Location, "function %s() does not exist", lastName(f.Funcname))
 	}
-	column := int32(0)
 	if len(f.Args) > 2 {
-		column = f.Args[1].GetAConst().GetIval().GetIval()
+		if c := f.Args[1].GetAConst(); c == nil || c.GetIval().GetIval() != 0 {
+			return indexColumn(r, f)
+		}
 	}
 	text := "definition"
 	if f.Args[len(f.Args)-1].GetAConst().GetBoolval().GetBoolval() {
 		text = "pretty"
 	}
 	find, err := r.lookup("nd_definition", text)
-	if err != nil || find == nil || column != 0 {
+	if err != nil || find == nil {
 		return noText(r, f)
 	}
 	return func(n *pg.Node) (*pg.Node, error) { return find(n.GetFuncCall().Args[0]), nil }, nil
@@ -353,6 +354,21 @@ func functionText(column string) special {
 		}
 		return func(n *pg.Node) (*pg.Node, error) { return find(n.GetFuncCall().Args[0]), nil }, nil
 	}
+}
+
+// indexColumn is pg_get_indexdef(oid, column, pretty): the whole for column 0.
+func indexColumn(r *rewriter, f *pg.FuncCall) (finish, error) {
+	find, err := r.lookup("nd_index_column", "definition")
+	if err != nil || find == nil {
+		return noText(r, f)
+	}
+	binary := func(op string, a, b *pg.Node) *pg.Node {
+		return pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str(op)}, a, b, -1)
+	}
+	return func(n *pg.Node) (*pg.Node, error) {
+		args := n.GetFuncCall().Args
+		return find(binary("+", binary("*", cast(args[0], "BIGINT"), integer(columnFactor)), cast(args[1], "BIGINT"))), nil
+	}, nil
 }
 
 // typeName returns what makes the name of the type with an OID and a modifier, or else what

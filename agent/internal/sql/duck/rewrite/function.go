@@ -31,6 +31,9 @@ func (r *rewriter) beforeFunction(f *pg.FuncCall) (finish, error) {
 	if err := undecided(f, name); err != nil {
 		return nil, err
 	}
+	if name == "age" && len(f.Args) == 1 && r.typeOf(f.Args[0]) == datum.Xid { // transactions have no numbers
+		return func(*pg.Node) (*pg.Node, error) { return cast(null(), "INTEGER"), nil }, nil
+	}
 	if after, err := r.jsonFunction(f); after != nil || err != nil {
 		return after, err
 	}

@@ -43,22 +43,23 @@ var resultTypes = types(map[datum.Type]string{
 	datum.Text: `string_agg lower upper trim btrim ltrim rtrim left right repeat replace reverse translate split_part md5 chr
 		concat concat_ws regexp_replace array_to_string initcap quote_ident quote_literal quote_nullable substr substring to_char format
 		lpad rpad version encode regexp_split_to_table string_to_table pg_get_serial_sequence jsonb_array_elements_text json_array_elements_text jsonb_object_keys`,
-	datum.Timestamptz:        "now transaction_timestamp statement_timestamp clock_timestamp",
-	datum.Date:               "make_date to_date",
-	datum.Float8:             "sqrt cbrt exp ln random degrees radians sin cos tan date_part percent_rank cume_dist",
-	datum.UUID:               "gen_random_uuid uuid_generate_v4 uuidv4 uuidv7",
-	datum.JSONB:              "jsonb_build_object jsonb_build_array to_jsonb jsonb_agg jsonb_object_agg jsonb_array_elements jsonb_path_query",
-	datum.JSON:               "json_build_object json_build_array to_json row_to_json array_to_json json_agg json_object_agg json_array_elements",
-	datum.Numeric:            "div extract",
-	datum.Name:               "current_database current_catalog current_schema current_user session_user pg_get_userbyid",
-	datum.Name | datum.Array: "current_schemas",
-	datum.Regtype:            "pg_typeof to_regtype",
-	datum.Regclass:           "to_regclass",
-	datum.Regproc:            "to_regproc",
-	datum.Regprocedure:       "to_regprocedure",
-	datum.Regnamespace:       "to_regnamespace",
-	datum.Regrole:            "to_regrole",
-	datum.Regcollation:       "to_regcollation",
+	datum.Timestamptz:           "now transaction_timestamp statement_timestamp clock_timestamp",
+	datum.Date:                  "make_date to_date",
+	datum.Float8:                "sqrt cbrt exp ln random degrees radians sin cos tan date_part percent_rank cume_dist",
+	datum.UUID:                  "gen_random_uuid uuid_generate_v4 uuidv4 uuidv7",
+	datum.JSONB:                 "jsonb_build_object jsonb_build_array to_jsonb jsonb_agg jsonb_object_agg jsonb_array_elements jsonb_path_query",
+	datum.JSON:                  "json_build_object json_build_array to_json row_to_json array_to_json json_agg json_object_agg json_array_elements",
+	datum.Numeric:               "div extract",
+	datum.Name:                  "current_database current_catalog current_schema current_user session_user pg_get_userbyid",
+	datum.Name | datum.Array:    "current_schemas",
+	datum.Regtype:               "pg_typeof to_regtype",
+	datum.ACLItem | datum.Array: "acldefault",
+	datum.Regclass:              "to_regclass",
+	datum.Regproc:               "to_regproc",
+	datum.Regprocedure:          "to_regprocedure",
+	datum.Regnamespace:          "to_regnamespace",
+	datum.Regrole:               "to_regrole",
+	datum.Regcollation:          "to_regcollation",
 })
 
 // argTypes are the types of parameters that are arguments.
@@ -110,7 +111,10 @@ var specials = map[string]special{
 	"pg_table_is_visible":  visible(datum.Regclass), "pg_type_is_visible": visible(datum.Regtype), "pg_function_is_visible": visible(datum.Regproc), "pg_operator_is_visible": yes,
 	"to_regclass": toRegistry(datum.Regclass), "to_regtype": toRegistry(datum.Regtype), "to_regproc": toRegistry(datum.Regproc), "to_regprocedure": toRegistry(datum.Regprocedure),
 	"to_regnamespace": toRegistry(datum.Regnamespace), "to_regrole": toRegistry(datum.Regrole), "to_regcollation": toRegistry(datum.Regcollation),
-	"pg_opclass_is_visible": yes, "pg_collation_is_visible": yes, "has_table_privilege": privilegeOf, "has_schema_privilege": privilegeOf,
+	"pg_opclass_is_visible": yes, "pg_collation_is_visible": yes, "pg_opfamily_is_visible": yes, "pg_ts_config_is_visible": yes, "pg_ts_dict_is_visible": yes,
+	"pg_ts_parser_is_visible": yes, "pg_ts_template_is_visible": yes, "pg_statistics_obj_is_visible": yes, "pg_conversion_is_visible": yes,
+	"pg_char_to_encoding": answers(func() *pg.Node { return integer(utf8Encoding) }), "getdatabaseencoding": answers(func() *pg.Node { return sqlText("UTF8") }),
+	"pg_tablespace_size": noNumber, "acldefault": defaultACL, "set_config": lateSetting, "has_table_privilege": privilegeOf, "has_schema_privilege": privilegeOf,
 	"has_database_privilege": privilegeOf, "has_column_privilege": privilegeOf, "has_function_privilege": yes, "has_any_column_privilege": privilegeOf,
 	"has_sequence_privilege": privilegeOf, "pg_has_role": yes, "pg_is_in_recovery": answers(func() *pg.Node { return boolean(false) }),
 	"pg_relation_is_publishable": answers(func() *pg.Node { return boolean(false) }),
@@ -123,8 +127,8 @@ var specials = map[string]special{
 	"pg_get_function_sqlbody": functionText("body"),
 	"pg_get_serial_sequence":  serialSequence, "pg_get_partkeydef": noText, "pg_get_statisticsobjdef_columns": noText,
 	"pg_tablespace_location": noText, "inet_client_addr": noText, "inet_server_addr": noText,
-	"pg_relation_size": zero, "pg_total_relation_size": zero, "pg_table_size": zero, "pg_indexes_size": zero,
-	"pg_database_size": zero, "txid_current": zero, "pg_stat_get_numscans": zero,
+	"pg_relation_size": noNumber, "pg_total_relation_size": noNumber, "pg_table_size": noNumber, "pg_indexes_size": noNumber,
+	"pg_database_size": noNumber, "txid_current": zero, "pg_stat_get_numscans": noNumber, "pg_get_partition_constraintdef": noText, "pg_get_statisticsobjdef": noText,
 }
 
 // specialSignal is for functions that end sessions, where they are no column of the
@@ -187,6 +191,22 @@ func noText(*rewriter, *pg.FuncCall) (finish, error) {
 	return func(*pg.Node) (*pg.Node, error) { return cast(null(), "VARCHAR"), nil }, nil
 }
 
+// utf8Encoding is PostgreSQL's number of it.
+const utf8Encoding = 6
+
+// noNumber is for what nobody counts.
+func noNumber(*rewriter, *pg.FuncCall) (finish, error) {
+	return func(*pg.Node) (*pg.Node, error) { return cast(null(), "BIGINT"), nil }, nil
+}
+
+// lateSetting is set_config where it is not all that a statement does: it is refused if
+// there is a row to do it for.
+func lateSetting(_ *rewriter, f *pg.FuncCall) (finish, error) {
+	return func(*pg.Node) (*pg.Node, error) {
+		return call("error", cast(text("ND0A000 set_config in this query is not supported"), "VARCHAR")), nil
+	}, nil
+}
+
 func zero(*rewriter, *pg.FuncCall) (finish, error) {
 	return func(*pg.Node) (*pg.Node, error) { return cast(integer(0), "BIGINT"), nil }, nil
 }
@@ -232,7 +252,11 @@ func specialSetting(r *rewriter, f *pg.FuncCall) (finish, error) {
 		name, ok = literal(f.Args[0])
 	}
 	if !ok || r.in.Session.Setting == nil {
-		return nil, unsupported(f.Location, "current_setting of a name that is not a constant")
+		find, err := r.lookupBy("pg_settings", "name", "setting")
+		if err != nil || find == nil || len(f.Args) != 1 {
+			return nil, unsupported(f.Location, "current_setting of a name that is not a constant")
+		}
+		return func(n *pg.Node) (*pg.Node, error) { return find(n.GetFuncCall().Args[0]), nil }, nil
 	}
 	v, found := r.in.Session.Setting(name)
 	if !found && len(f.Args) < 2 {

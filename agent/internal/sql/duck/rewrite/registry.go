@@ -202,3 +202,16 @@ func visible(t datum.Type) special {
 		return func(n *pg.Node) (*pg.Node, error) { return find(n.GetFuncCall().Args[0]), nil }, nil
 	}
 }
+
+// defaultACL is acldefault(kind, owner): who may do what to an object before anything is
+// granted.
+func defaultACL(r *rewriter, f *pg.FuncCall) (finish, error) {
+	find, err := r.lookup("pg_authid", "rolname")
+	if err != nil || find == nil || len(f.Args) != 2 {
+		return noText(r, f)
+	}
+	return func(n *pg.Node) (*pg.Node, error) {
+		args := n.GetFuncCall().Args
+		return call("nd_acldefault", cast(args[0], "VARCHAR"), find(args[1])), nil
+	}, nil
+}

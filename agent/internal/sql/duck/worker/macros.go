@@ -9,6 +9,11 @@ func macros() []string {
 		`nd_span(x) AS list_transform([x], lambda i: (datepart('year', i) * 360 + datepart('month', i) * 30 + datepart('day', i))::HUGEINT * 86400000000
 			+ datepart('hour', i) * 3600000000 + datepart('minute', i) * 60000000 + datepart('microsecond', i))[1]`,
 		`nd_name_or_number(name, number) AS coalesce(name, CAST(number AS VARCHAR))`,
+		`nd_acldefault(kind, owner) AS list_transform([{'k': kind, 'o': owner}], lambda a: CASE WHEN a.o IS NULL THEN NULL
+			WHEN a.k = 'n' THEN [a.o || '=UC/' || a.o] WHEN a.k = 'r' THEN [a.o || '=arwdDxt/' || a.o] WHEN a.k = 's' THEN [a.o || '=rwU/' || a.o]
+			WHEN a.k = 'f' THEN ['=X/' || a.o, a.o || '=X/' || a.o] WHEN a.k = 'd' THEN ['=Tc/' || a.o, a.o || '=CTc/' || a.o]
+			WHEN a.k IN ('T', 'l') THEN ['=U/' || a.o, a.o || '=U/' || a.o] WHEN a.k = 't' THEN [a.o || '=C/' || a.o]
+			WHEN a.k IN ('F', 'S') THEN [a.o || '=U/' || a.o] WHEN a.k = 'L' THEN [a.o || '=rw/' || a.o] ELSE CAST([] AS VARCHAR[]) END)[1]`,
 		`nd_oid(n) AS CASE WHEN n < 0 OR n > 4294967295 THEN error('ND22003 OID out of range') ELSE CAST(n AS BIGINT) END`,
 
 		`nd_substring_from(s, start) AS substring(s, greatest(start, 1))`,

@@ -192,3 +192,4 @@ CREATE TABLE t (a int) WITH (pool = 'x', fillfactor = 70, toast.autovacuum_enabl
 LISTEN ch
 UNLISTEN ch
 NOTIFY ch, 'payload'
+LOCK TABLE public.t, u IN ACCESS SHARE MODE
