@@ -41,5 +41,6 @@
 //  4. A statement in a transaction reads one snapshot, with the transaction's own
 //     writes over it; above read committed all statements of it read the same.
 //  5. After BackTo a transaction's writes are those that it had at the Mark.
-//  6. A row in a Tx's buffer is locked by the Tx, unless the lock was lost.
+//  6. A row in a Tx's buffer is locked by the Tx, unless the lock was lost, or COPY has
+//     made its key up.
 package exec

@@ -225,7 +225,9 @@ func (r *Run) insertInTx(ctx context.Context, ins *queryplan.Insert, rows []prop
 	if err := refuseRepeated(ins.Table, writes); err != nil {
 		return nil, 0, err
 	}
-	if err := r.lockAbsent(ctx, ins.Table, keys, keyViolation(ins.Table)); err != nil {
+	if r.Feed != nil && ins.Table.Columns[ins.Table.Key[0]].Hidden {
+		r.Tx.Transaction() // COMMIT writes; a key that was just made up nobody else can have
+	} else if err := r.lockAbsent(ctx, ins.Table, keys, keyViolation(ins.Table)); err != nil {
 		return nil, 0, err
 	}
 	added := newRows(rows)
