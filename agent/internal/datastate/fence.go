@@ -271,14 +271,8 @@ func (m *Machine) barred(c cluster.CollectionID) bool {
 	return m != nil && m.Fence().Bars(c) && !m.planted.fenceOpen()
 }
 
-// outside is the refusal of a row that the range does not own, or whose collection is no
-// more; nil: the row is its own.
-func (e *evaluating) outside(row []byte) *Result {
-	_, refusal := e.own(row)
-	return refusal
-}
-
-// own is outside, and says of which collection a row is.
+// own says of which collection a row is, or refuses one that the range does not own, or whose
+// collection is no more.
 func (e *evaluating) own(row []byte) (cluster.CollectionID, *Result) {
 	parts, err := keys.DecodeRow(row)
 	switch {

@@ -125,6 +125,14 @@ func (s *Session) execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 		return s.alterPool(ctx, node)
 	case *syntax.DropPool:
 		return s.dropPool(ctx, node)
+	default:
+		return s.executeNames(ctx, node, sink, at)
+	}
+}
+
+// executeNames runs a statement about what the session has named, about extensions and roles.
+func (s *Session) executeNames(ctx context.Context, node syntax.Node, sink RowSink, at time.Time) (string, error) {
+	switch node := node.(type) {
 	case *syntax.Discard:
 		return s.discard(ctx, node)
 	case *syntax.CreateExtension:

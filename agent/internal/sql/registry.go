@@ -85,7 +85,7 @@ func noObject(t datum.Type, schema, name, text string) error {
 	if schema != "" {
 		full = schema + "." + name
 	}
-	code, message := "42704", ""
+	code, message := "42704", fmt.Sprintf("role \"%s\" does not exist", name)
 	switch t {
 	case datum.Regclass:
 		code, message = "42P01", fmt.Sprintf("relation \"%s\" does not exist", full)
@@ -96,7 +96,6 @@ func noObject(t datum.Type, schema, name, text string) error {
 	case datum.Regnamespace:
 		code, message = "3F000", fmt.Sprintf("schema \"%s\" does not exist", name)
 	case datum.Regrole:
-		message = fmt.Sprintf("role \"%s\" does not exist", name)
 	case datum.Regcollation:
 		message = fmt.Sprintf("collation \"%s\" for encoding \"UTF8\" does not exist", full)
 	default:

@@ -277,18 +277,6 @@ func (t *Table) fill(in *Input) []row {
 		return in.definitions()
 	case "nd_comment", "nd_column_comment", "pg_description", "pg_shdescription":
 		return in.comments(t.Name)
-	case "pg_views":
-		return in.pgViews()
-	case "pg_matviews":
-		return in.pgMatviews()
-	case "pg_rewrite":
-		return in.rewrites()
-	case "pg_sequence":
-		return in.pgSequence()
-	case "pg_sequences":
-		return in.pgSequences()
-	case "pg_depend":
-		return append(in.depends(), in.viewDepends()...)
 	case "pg_database":
 		return in.databases()
 	case "pg_user", "pg_shadow":
@@ -311,6 +299,26 @@ func (t *Table) fill(in *Input) []row {
 		return in.locks()
 	case "pg_proc", "nd_function", "pg_language":
 		return in.ofFunctions(t.Name)
+	default:
+		return t.fillRelations(in)
+	}
+}
+
+// fillRelations is fill of what views and sequences are, and what depends on what.
+func (t *Table) fillRelations(in *Input) []row {
+	switch t.Name {
+	case "pg_views":
+		return in.pgViews()
+	case "pg_matviews":
+		return in.pgMatviews()
+	case "pg_rewrite":
+		return in.rewrites()
+	case "pg_sequence":
+		return in.pgSequence()
+	case "pg_sequences":
+		return in.pgSequences()
+	case "pg_depend":
+		return append(in.depends(), in.viewDepends()...)
 	default:
 		return in.views(t.Name)
 	}

@@ -212,14 +212,15 @@ func setPool(text string, p *cursor) (node Node, err *Error, ok bool) { //nolint
 		return nil, nil, false
 	}
 	q.advance()
-	if a.IfExists, err = q.condition("if", "exists"); err != nil {
-		return nil, nil, false
-	}
-	if q.word() == "only" {
+	exists, wrong := q.condition("if", "exists")
+	if wrong == nil && q.word() == "only" {
 		q.advance()
 	}
-	if a.Name, err = q.name(); err != nil {
-		return nil, nil, false
+	if wrong == nil {
+		a.Name, wrong = q.name()
+	}
+	if a.IfExists = exists; wrong != nil {
+		return nil, nil, false // PostgreSQL's parser says what is wrong
 	}
 	for _, word := range []string{"set", "pool"} {
 		if q.word() != word {
