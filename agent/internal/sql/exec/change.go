@@ -26,6 +26,7 @@ type found struct {
 	own     bool          // written by the transaction
 	locked  bool          // as it is here, in the strength that the change wants
 	set     []datum.Datum // of the slow path: a value per SetColumns
+	beside  []datum.Datum // of the slow path: what RETURNING sees of other relations
 	later   datum.Later   // columns that the statement does not know
 	fired   bool          // triggers have said what becomes of it, which is next
 	next    []datum.Datum
@@ -103,7 +104,8 @@ func (r *Run) find(ctx context.Context, ch *queryplan.Change, slow SlowRows, fn 
 				return nil
 			}
 			seen[string(key)] = struct{}{}
-			f := found{key: key, row: values[:n:n], set: values[n:]}
+			sets := n + len(ch.SetColumns)
+			f := found{key: key, row: values[:n:n], set: values[n:sets], beside: values[sets:]}
 			if w, own := r.Tx.find(ch.Table, key); own && w.value != nil {
 				f.own = true
 				if f.later, err = ch.Table.Later(w.value); err != nil {
@@ -386,6 +388,9 @@ func (r *Run) bufferChanges(ctx context.Context, ch *queryplan.Change, rows []fo
 		shown := updated[i]
 		if shown == nil {
 			shown = f.row
+		}
+		if len(f.beside) > 0 {
+			shown = slices.Concat(shown, f.beside)
 		}
 		if results[i], err = r.returned(ch.Returning, shown); err != nil {
 			return nil, err

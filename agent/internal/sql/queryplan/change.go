@@ -24,7 +24,8 @@ type Change struct {
 	// Keys, if not nil, name the rows instead of Access.
 	Keys *LockedKeys
 	// Slow, if not nil, gives the rows instead: all columns of the table, hidden
-	// ones included, then the value of each column in SetColumns.
+	// ones included, then the value of each column in SetColumns, then what RETURNING sees
+	// of the other relations.
 	Slow       duck.Prepared
 	SetColumns []int
 	Rules      *Rules // nil: of a DELETE
@@ -34,7 +35,7 @@ type Change struct {
 	KeyChange bool
 	// Entries are of the indexes whose entries may change.
 	Entries   []*Entries
-	Returning []Expr // over the new row, or the deleted one
+	Returning []Expr // over the new row, or the deleted one, and what Slow gives behind it
 }
 
 func (p *Planner) update(ctx context.Context, s *pg.UpdateStmt, out *Plan) error {
@@ -64,15 +65,17 @@ func (p *Planner) update(ctx context.Context, s *pg.UpdateStmt, out *Plan) error
 	default:
 		err = p.fastChange(ch, alias, s.GetWhereClause(), s.GetTargetList())
 	}
+	var beside *besides
+	var others []Column
 	if isSlow(err) {
 		p.params.Types = announced
-		err = p.slowUpdate(ctx, s, ch)
+		beside, others, err = p.slowUpdate(ctx, s, ch)
 	}
 	if err == nil {
 		err = p.guardChange(ch, p.view != nil || readsRows(s.GetTargetList(), s.GetWhereClause(), s.GetFromClause(), s.GetReturningList()))
 	}
 	if err == nil {
-		ch.Returning, out.Columns, err = p.returning(s.GetReturningList(), p.changed(table, alias))
+		ch.Returning, out.Columns, err = p.returning(s.GetReturningList(), p.returningScope(ch, alias, beside, others))
 	}
 	if err == nil {
 		ch.Entries, err = entriesChangedBy(table, ch.SetColumns)
@@ -102,16 +105,17 @@ func (p *Planner) delete(ctx context.Context, s *pg.DeleteStmt, out *Plan) error
 	default:
 		err = p.fastChange(ch, alias, s.GetWhereClause(), nil)
 	}
+	var beside *besides
+	var others []Column
 	if isSlow(err) {
 		p.params.Types = announced
-		sel := p.rowsOf(s.GetRelation(), table, s.GetUsingClause(), s.GetWhereClause())
-		ch.Slow, _, err = p.slow(ctx, sel)
+		beside, others, err = p.slowDelete(ctx, s, ch)
 	}
 	if err == nil {
 		err = p.guardChange(ch, p.view != nil || readsRows(nil, s.GetWhereClause(), s.GetUsingClause(), s.GetReturningList()))
 	}
 	if err == nil {
-		ch.Returning, out.Columns, err = p.returning(s.GetReturningList(), p.changed(table, alias))
+		ch.Returning, out.Columns, err = p.returning(s.GetReturningList(), p.returningScope(ch, alias, beside, others))
 	}
 	if err == nil {
 		ch.Entries, err = EntriesOf(table)
@@ -215,36 +219,51 @@ func rowPart(m *pg.MultiAssignRef) *pg.Node {
 	return nil
 }
 
-// slowUpdate makes the SELECT that computes the rows and their new values.
-func (p *Planner) slowUpdate(ctx context.Context, s *pg.UpdateStmt, ch *Change) error {
+// slowDelete makes the SELECT that finds the rows.
+func (p *Planner) slowDelete(ctx context.Context, s *pg.DeleteStmt, ch *Change) (*besides, []Column, error) {
+	sel := p.rowsOf(s.GetRelation(), ch.Table, s.GetUsingClause(), s.GetWhereClause())
+	beside := p.beside(sel, s.GetUsingClause(), s.GetReturningList())
+	var columns []Column
+	var err error
+	if ch.Slow, columns, err = p.slow(ctx, sel); err != nil {
+		return nil, nil, err
+	}
+	return beside, columns[len(ch.Table.Columns):], nil
+}
+
+// slowUpdate makes the SELECT that computes the rows and their new values, and gives what it
+// gives of the other relations.
+func (p *Planner) slowUpdate(ctx context.Context, s *pg.UpdateStmt, ch *Change) (*besides, []Column, error) {
 	sel := p.rowsOf(s.GetRelation(), ch.Table, s.GetFromClause(), s.GetWhereClause())
 	for i, n := range s.GetTargetList() {
 		value := n.GetResTarget().GetVal()
 		if multi := value.GetMultiAssignRef(); multi != nil {
 			if value = rowPart(multi); value == nil {
-				return syntax.Unsupported("SET (...) = (SELECT ...)", "Use UPDATE ... FROM.")
+				return nil, nil, syntax.Unsupported("SET (...) = (SELECT ...)", "Use UPDATE ... FROM.")
 			}
 		}
 		if value.GetSetToDefault() != nil {
-			return syntax.Unsupported("SET ... = DEFAULT with a FROM clause or a complex expression", "")
+			return nil, nil, syntax.Unsupported("SET ... = DEFAULT with a FROM clause or a complex expression", "")
 		}
 		p.inferParam(value, ch.Table.Columns[ch.SetColumns[i]].Type)
 		sel.TargetList = append(sel.TargetList, resTarget(typed(value, ch.Table.Columns[ch.SetColumns[i]].Type)))
 	}
+	beside := p.beside(sel, s.GetFromClause(), s.GetReturningList())
 	prepared, columns, err := p.slow(ctx, sel)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	for i, c := range columns[len(ch.Table.Columns):] {
+	columns = columns[len(ch.Table.Columns):]
+	for i, c := range columns[:len(ch.SetColumns)] {
 		column := ch.Table.Columns[ch.SetColumns[i]]
 		if !Assignable(c.Type, column.Type) {
 			err := fail("42804", 0, "column %q is of type %s but expression is of type %s", column.Name, column.Type.SQLName(), c.Type.SQLName())
 			err.Hint = "You will need to rewrite or cast the expression."
-			return err
+			return nil, nil, err
 		}
 	}
 	ch.Slow = prepared
-	return nil
+	return beside, columns[len(ch.SetColumns):], nil
 }
 
 // typed gives a bare string the type of the column that it goes into.

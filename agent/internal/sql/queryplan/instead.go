@@ -54,7 +54,7 @@ func (p *Planner) insertInstead(ctx context.Context, s *pg.InsertStmt, to *Inste
 		return err
 	}
 	to.Insert = ins
-	return p.returnInstead(s.GetReturningList(), s.GetRelation(), to, out)
+	return p.returnInstead(s.GetReturningList(), s.GetRelation(), nil, to, out)
 }
 
 func (p *Planner) updateInstead(ctx context.Context, s *pg.UpdateStmt, to *Instead, out *Plan) error {
@@ -64,13 +64,13 @@ func (p *Planner) updateInstead(ctx context.Context, s *pg.UpdateStmt, to *Inste
 	ch := &Change{Table: to.View}
 	err := p.setColumns(s, ch)
 	if err == nil {
-		err = p.slowUpdate(ctx, s, ch)
+		_, _, err = p.slowUpdate(ctx, s, ch)
 	}
 	if err != nil {
 		return err
 	}
 	to.Slow, to.SetColumns = ch.Slow, ch.SetColumns
-	return p.returnInstead(s.GetReturningList(), s.GetRelation(), to, out)
+	return p.returnInstead(s.GetReturningList(), s.GetRelation(), s.GetFromClause(), to, out)
 }
 
 func (p *Planner) deleteInstead(ctx context.Context, s *pg.DeleteStmt, to *Instead, out *Plan) error {
@@ -81,12 +81,14 @@ func (p *Planner) deleteInstead(ctx context.Context, s *pg.DeleteStmt, to *Inste
 	if to.Slow, _, err = p.slow(ctx, p.rowsOf(s.GetRelation(), to.View, s.GetUsingClause(), s.GetWhereClause())); err != nil {
 		return err
 	}
-	return p.returnInstead(s.GetReturningList(), s.GetRelation(), to, out)
+	return p.returnInstead(s.GetReturningList(), s.GetRelation(), s.GetUsingClause(), to, out)
 }
 
-func (p *Planner) returnInstead(list []*pg.Node, r *pg.RangeVar, to *Instead, out *Plan) error {
+func (p *Planner) returnInstead(list []*pg.Node, r *pg.RangeVar, others []*pg.Node, to *Instead, out *Plan) error {
 	var err error
-	to.Returning, out.Columns, err = p.returning(list, tableScope(to.View, r.GetAlias().GetAliasname()))
+	s := tableScope(to.View, r.GetAlias().GetAliasname())
+	s.more = len(others) > 0
+	to.Returning, out.Columns, err = p.returning(list, s)
 	for i := range out.Columns {
 		out.Columns[i].Table = nil
 	}

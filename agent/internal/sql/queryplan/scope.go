@@ -6,7 +6,11 @@ import (
 
 // scope says which columns an expression can name. The row that expressions see
 // is the concatenation of the relations' columns.
-type scope struct{ relations []relation }
+type scope struct {
+	relations []relation
+	// more says that there are others, whose columns are not known here.
+	more bool
+}
 
 type relation struct {
 	alias  string
@@ -35,19 +39,28 @@ func tableScope(table *catalog.Table, alias string) *scope {
 
 // column finds [alias.]name.
 func (s *scope) column(alias, name string, position int) (Expr, error) {
+	var found Expr
+	times := 0
 	for _, r := range s.relations {
 		if alias != r.alias && (alias != "" || r.qualifiedOnly) {
 			continue
 		}
 		if e, ok := r.column(name); ok {
-			if e == nil {
-				return nil, errSlow
-			}
-			return e, nil
+			found = e
+			times++
+			continue
 		}
 		if alias != "" {
 			return nil, fail("42703", position, "column %s.%s does not exist", alias, name)
 		}
+	}
+	switch {
+	case times > 1:
+		return nil, fail("42702", position, "column reference %q is ambiguous", name)
+	case times == 1 && found != nil && (alias != "" || !s.more):
+		return found, nil
+	case times == 1 || s.more:
+		return nil, errSlow
 	}
 	if alias != "" {
 		return nil, fail("42P01", position, "missing FROM-clause entry for table %q", alias)

@@ -233,6 +233,9 @@ func (c *compiler) expandStar(relation string) ([]shownColumn, error) {
 		found = true
 		refs = append(refs, r.columns()...)
 	}
+	if c.scope.more && (!found || relation == "") {
+		return nil, errSlow
+	}
 	if !found {
 		return nil, fail("42P01", 0, "missing FROM-clause entry for table %q", relation)
 	}
