@@ -219,8 +219,9 @@ func setPool(text string, p *cursor) (node Node, err *Error, ok bool) { //nolint
 	if wrong == nil {
 		a.Name, wrong = q.name()
 	}
-	if a.IfExists = exists; wrong != nil {
-		return nil, nil, false // PostgreSQL's parser says what is wrong
+	a.IfExists = exists
+	if mine := wrong == nil; !mine { // PostgreSQL's parser says what is wrong
+		return nil, nil, false
 	}
 	for _, word := range []string{"set", "pool"} {
 		if q.word() != word {
