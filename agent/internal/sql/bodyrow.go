@@ -48,8 +48,25 @@ func rowShape(t *catalog.Table) (*shape, []int) {
 	return out, places
 }
 
-// recordIn is the record that an expression is, alone; nil: it is none.
-func (f *frame) recordIn(e *syntax.Expr) *variable {
+// recordIn is the record that an expression is, alone or the first that is not null of
+// COALESCE, as functions have it that are fired by INSERT and DELETE; nil: it is none.
+func (f *frame) recordIn(e *syntax.Expr) (found *variable) {
+	if node, err := syntax.ParseExpression(e.SQL); err == nil && node.GetCoalesceExpr() != nil {
+		for _, arg := range node.GetCoalesceExpr().GetArgs() {
+			text, err := syntax.ExpressionText(arg)
+			if err != nil || arg.GetColumnRef() == nil {
+				return nil
+			}
+			v := f.recordIn(&syntax.Expr{SQL: text, Position: e.Position})
+			if v == nil {
+				return nil
+			}
+			if found == nil || found.row == nil {
+				found = v
+			}
+		}
+		return found
+	}
 	text := strings.TrimSuffix(strings.TrimSpace(e.SQL), ".*")
 	name, err := syntax.RelationName(text)
 	if err != nil || name.Schema != "" {
