@@ -35,6 +35,10 @@ var documents = []Function{
 	{Name: "json_extract_path_text", Args: []datum.Type{datum.JSON, datum.Text}, Variadic: true, Result: datum.Text, Eval: ofPath(datum.Text)},
 	{Name: JSONPath, Args: []datum.Type{datum.JSON, texts1}, Result: datum.JSON, Eval: ofPath(datum.JSON)},
 	{Name: JSONPathText, Args: []datum.Type{datum.JSON, texts1}, Result: datum.Text, Eval: ofPath(datum.Text)},
+	{Name: JSONRecord, Args: []datum.Type{datum.JSON}, Result: datum.JSON, Eval: asRecord},
+	{Name: JSONRecord, Args: []datum.Type{datum.JSONB}, Result: datum.JSONB, Eval: asRecord},
+	{Name: JSONRecords, Args: []datum.Type{datum.JSON}, Result: datum.JSON, Eval: asRecords},
+	{Name: JSONRecords, Args: []datum.Type{datum.JSONB}, Result: datum.JSONB, Eval: asRecords},
 	{Name: "json_strip_nulls", Args: []datum.Type{datum.JSON}, Result: datum.JSON, Eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
 		out, err := stripNulls(nil, a[0].S)
 		return datum.MakeString(datum.JSON, string(out)), err
@@ -111,6 +115,12 @@ const (
 	JSONPathText = "json path text"
 )
 
+// What a record, and each of several, is made of.
+const (
+	JSONRecord  = "json record"
+	JSONRecords = "json records"
+)
+
 // What the set-returning functions of json give, as arrays: no names that statements have.
 const (
 	JSONElements     = "json elements"
@@ -120,6 +130,25 @@ const (
 
 // kind is the first character of a value.
 func kind(j string) byte { return strings.TrimLeft(j, " \t\r\n")[0] }
+
+// asRecord is an object that columns are made of, as json_to_record does.
+func asRecord(_ *Env, a []datum.Datum) (datum.Datum, error) {
+	switch kind(a[0].S) {
+	case '{':
+		return a[0], nil
+	case '[':
+		return datum.Datum{}, fail("22023", "cannot call populate_composite on an array")
+	}
+	return datum.Datum{}, fail("22023", "cannot call populate_composite on a scalar")
+}
+
+// asRecords is an element of what json_to_recordset makes rows of.
+func asRecords(_ *Env, a []datum.Datum) (datum.Datum, error) {
+	if kind(a[0].S) == '{' {
+		return a[0], nil
+	}
+	return datum.Datum{}, fail("22023", "argument of "+strings.ToLower(a[0].Type.SQLName())+"_to_recordset must be an array of objects")
+}
 
 // written are the elements of an array, each as it was written.
 func written(j string) (list []json.RawMessage, ok bool) {

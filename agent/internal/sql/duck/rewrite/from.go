@@ -19,6 +19,11 @@ func (r *rewriter) from(n *pg.Node) (*pg.Node, []*relation, error) {
 	case *pg.Node_RangeSubselect:
 		return r.subselect(n, x.RangeSubselect)
 	case *pg.Node_RangeFunction:
+		if list := x.RangeFunction.GetFunctions(); len(x.RangeFunction.Coldeflist) > 0 && len(list) == 1 {
+			if f := list[0].GetList().GetItems()[0].GetFuncCall(); f != nil {
+				return r.recordSet(n, f, x.RangeFunction)
+			}
+		}
 		out, rel, err := r.tableFunction(n, x.RangeFunction)
 		return out, []*relation{rel}, err
 	case *pg.Node_RangeTableSample:
