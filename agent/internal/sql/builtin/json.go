@@ -147,7 +147,7 @@ func asRecords(_ *Env, a []datum.Datum) (datum.Datum, error) {
 	if kind(a[0].S) == '{' {
 		return a[0], nil
 	}
-	return datum.Datum{}, fail("22023", "argument of "+strings.ToLower(a[0].Type.SQLName())+"_to_recordset must be an array of objects")
+	return datum.Datum{}, fail("22023", "argument of %s_to_recordset must be an array of objects", a[0].Type.SQLName())
 }
 
 // written are the elements of an array, each as it was written.
