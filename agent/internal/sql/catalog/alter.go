@@ -178,7 +178,7 @@ func (c *Catalog) RenameColumn(in Scope, stmt *syntax.Rename) (*Draft, []Notice,
 	return in.change(o, a.object), nil, nil
 }
 
-// Comment changes what is said of a table, a column, a schema or a database.
+// Comment changes what is said of an object, or of a part of one.
 func (c *Catalog) Comment(in Scope, stmt *syntax.Comment) (*Draft, error) {
 	var o *cluster.Object
 	var err error
@@ -196,6 +196,10 @@ func (c *Catalog) Comment(in Scope, stmt *syntax.Comment) (*Draft, error) {
 		})
 	case syntax.KindFunction, syntax.KindProcedure, syntax.KindRoutine:
 		o, err = in.FindFunction(stmt.Target)
+	case syntax.KindIndex:
+		return in.commentIndex(stmt)
+	case syntax.KindSequence:
+		o, err = in.toComment(stmt)
 	case syntax.KindSchema:
 		o, err = in.schema(stmt.Target.Name.Name, "comment on")
 	case syntax.KindDatabase:
@@ -231,6 +235,38 @@ func (c *Catalog) Comment(in Scope, stmt *syntax.Comment) (*Draft, error) {
 	return in.change(o, a.object), nil
 }
 
+// toComment finds the sequence of a comment.
+func (s Scope) toComment(stmt *syntax.Comment) (*cluster.Object, error) {
+	o, ok := s.Relation(stmt.Target.Name)
+	switch {
+	case !ok:
+		return nil, noTable(stmt.Target.Name, "")
+	case o.Sequence == nil:
+		return nil, notA(cluster.KindSequence, o)
+	}
+	return o, nil
+}
+
+func (s Scope) commentIndex(stmt *syntax.Comment) (*Draft, error) {
+	table, x, ok := s.Index(stmt.Target.Name)
+	switch o, isRelation := s.Relation(stmt.Target.Name); {
+	case ok:
+		a := newAlteration(table)
+		for i := range a.rows.Indexes {
+			if a.rows.Indexes[i].ID == x.ID {
+				a.rows.Indexes[i].Comment = stmt.Text
+			}
+		}
+		return s.change(table, a.object), nil
+	case isRelation:
+		return nil, &syntax.Error{Code: "42809", Message: fmt.Sprintf("%q is not an index", o.Name)}
+	}
+	if _, isKey := s.keyed(stmt.Target.Name); isKey {
+		return nil, syntax.Unsupported("COMMENT ON INDEX of a primary key", "Use COMMENT ON CONSTRAINT.")
+	}
+	return nil, noTable(stmt.Target.Name, "")
+}
+
 func (s Scope) commentConstraint(o *cluster.Object, stmt *syntax.Comment) (*Draft, error) {
 	a := newAlteration(o)
 	k, ok := a.rows.Check(stmt.Target.Part)
@@ -261,8 +297,11 @@ func (c *Catalog) Alter(ctx context.Context, in Scope, stmt *syntax.AlterCollect
 		}
 	}
 	if owner, ok := stmt.Actions[0].(*syntax.OwnerTo); ok && len(stmt.Actions) == 1 {
-		if o, found := in.Relation(stmt.Name); found && o.View != nil { // ALTER TABLE does for views
+		if o, found := in.Relation(stmt.Name); found && (o.View != nil || o.Sequence != nil) { // ALTER TABLE does for them, too
 			to, err := ask.Owner(owner.Role)
+			if err == nil && o.Sequence != nil {
+				err = in.unlinked(o, to)
+			}
 			next := *o
 			own(&next, to)
 			return in.change(o, &next), nil, err
@@ -333,6 +372,8 @@ type alteration struct {
 	dropped []goingColumn
 	cascade bool // of DROP COLUMN
 	owner   bool // is another
+	// identities are the columns that become one.
+	identities []*syntax.AddIdentity
 	// nextColumn is the first id of columns that the statement adds.
 	nextColumn cluster.ColumnID
 	// written are the constraints that the statement adds.
@@ -375,6 +416,8 @@ func (a *alteration) apply(action syntax.AlterAction) error {
 		return a.setDefault(action)
 	case *syntax.AlterNotNull:
 		return a.setNotNull(action)
+	case *syntax.AddIdentity:
+		return a.addIdentity(action)
 	case *syntax.AddConstraint:
 		return a.addConstraint(&action.Constraint)
 	case *syntax.DropConstraint:
@@ -406,7 +449,7 @@ func (a *alteration) apply(action syntax.AlterAction) error {
 // offered refuses what ALTER TABLE does not do yet, by its name.
 func offered(action syntax.AlterAction) error {
 	switch action := action.(type) {
-	case *syntax.AddColumn, *syntax.DropColumn, *syntax.AlterColumnType, *syntax.AlterDefault, *syntax.AlterNotNull, *syntax.OwnerTo,
+	case *syntax.AddColumn, *syntax.DropColumn, *syntax.AlterColumnType, *syntax.AlterDefault, *syntax.AlterNotNull, *syntax.AddIdentity, *syntax.OwnerTo,
 		*syntax.DropConstraint, *syntax.RowSecurity, *syntax.EnableTrigger, *syntax.SetPool:
 		return nil
 	case *syntax.SetOptions:
@@ -423,7 +466,7 @@ func offered(action syntax.AlterAction) error {
 		return nil
 	case *syntax.ValidateConstraint, *syntax.AlterConstraint:
 		return nil
-	case *syntax.AddIdentity, *syntax.AlterIdentity, *syntax.DropIdentity:
+	case *syntax.AlterIdentity, *syntax.DropIdentity:
 		return syntax.Unsupported("ALTER TABLE of an identity column", "")
 	case *syntax.AlterGenerated:
 		return syntax.Unsupported("ALTER TABLE of a generated column", "")

@@ -54,6 +54,15 @@ func (s Scope) need(next *Draft, table *cluster.Object) error {
 func (a *alteration) numbers(next *Draft) (*Draft, error) {
 	s := a.scope
 	s.Draft = next
+	for _, to := range a.identities {
+		column, err := a.column(to.Name)
+		if err == nil {
+			err = a.catalog.addSequence(a.ctx, s, next, a.object, column, &syntax.ColumnDef{Name: to.Name, Identity: &to.Identity})
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 	if err := s.need(next, a.object); err != nil {
 		return nil, err
 	}
@@ -132,6 +141,39 @@ func ofTable(o *cluster.Object, from, to cluster.ObjectID) *cluster.Object {
 // isIdentity refuses what an identity column cannot be.
 func (a *alteration) isIdentity(column *cluster.Column) error {
 	return &syntax.Error{Code: "42601", Message: fmt.Sprintf("column %q of relation %q is an identity column", column.Name, a.object.Name)}
+}
+
+// unlinked refuses another owner for a sequence that goes with a column: it has the table's.
+func (s Scope) unlinked(o *cluster.Object, to string) error {
+	if o.Sequence.OwnedBy == nil || o.Owner == to {
+		return nil
+	}
+	err := &syntax.Error{Code: "0A000", Message: fmt.Sprintf("cannot change owner of sequence %q", o.Name)}
+	if table, ok := s.Object(o.Sequence.OwnedBy.Table); ok {
+		err.Detail = fmt.Sprintf("Sequence %q is linked to table %q.", o.Name, table.Name)
+	}
+	return err
+}
+
+// addIdentity makes a column one; its sequence is made when all else is.
+func (a *alteration) addIdentity(action *syntax.AddIdentity) error {
+	column, err := a.column(action.Name)
+	if err != nil {
+		return err
+	}
+	of, wrong := fmt.Sprintf("column %q of relation %q ", column.Name, a.object.Name), ""
+	switch {
+	case !column.NotNull || column.NotNullState != "":
+		wrong = "must be declared NOT NULL before identity can be added"
+	case column.Identity != 0 || slices.ContainsFunc(a.identities, func(b *syntax.AddIdentity) bool { return b.Name == action.Name }):
+		wrong = "is already an identity column"
+	case column.Default != "" || column.Generated != "":
+		wrong = "already has a default value"
+	default:
+		a.identities, a.changed = append(a.identities, action), true
+		return nil
+	}
+	return &syntax.Error{Code: "55000", Message: of + wrong}
 }
 
 // addSequence makes the sequence of one column.

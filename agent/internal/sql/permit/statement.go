@@ -248,6 +248,8 @@ func (p *permitting) ownTarget(t syntax.Target) error {
 		return p.ownSchedules(t.Name)
 	case syntax.KindFunction, syntax.KindProcedure, syntax.KindRoutine:
 		return p.ownFunctions(t)
+	case syntax.KindIndex:
+		return p.ownIndex(t.Name)
 	default:
 		return p.ownRelation(t.Name)
 	}

@@ -57,6 +57,9 @@ func (in *Input) allComments() []comment {
 			add("pg_class", v.oid(), n+1, c.Comment)
 		}
 	}
+	for i := range in.Sequences {
+		add("pg_class", in.Sequences[i].oid(), 0, in.Sequences[i].Object.Comment)
+	}
 	for _, o := range in.Types {
 		add("pg_type", OID(o.ID), 0, o.Comment)
 	}

@@ -72,11 +72,12 @@ func namesOf(t *catalog.Table, ids []cluster.ColumnID) string {
 	return strings.Join(names, ", ")
 }
 
-// definition is what pg_get_constraintdef says.
-func (k *foreignKey) definition() row {
+// keyDefinition is what pg_get_constraintdef says of a foreign key.
+func (in *Input) keyDefinition(k *foreignKey) row {
 	var b strings.Builder
 	b.WriteString("FOREIGN KEY (" + namesOf(k.of, k.Columns) + ") REFERENCES ")
-	if name := k.table.Schema().Name; name != catalog.Public {
+	name := k.table.Schema().Name
+	if _, visible := in.place(name); !visible {
 		b.WriteString(quoted(name) + ".")
 	}
 	b.WriteString(quoted(k.table.Name()) + "(" + namesOf(k.table, k.Referenced) + ")")

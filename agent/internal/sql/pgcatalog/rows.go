@@ -17,6 +17,7 @@ const (
 	catalogNamespace     = 11
 	informationNamespace = 13000
 	internalNamespace    = 13001
+	plpgsqlExtension     = 13559
 	rootOID              = 10
 	heapAM               = 2
 	btreeAM              = 403
@@ -187,7 +188,7 @@ func (in *Input) pgTypes() []row {
 		}
 		out = append(out, row{"oid": oid, "typname": name, "typnamespace": catalogNamespace, "typowner": rootOID, "typlen": int(t.Size()),
 			"typbyval": t.Size() > 0 && t.Size() <= 8, "typtype": "b", "typcategory": category, "typispreferred": preferred(t), "typisdefined": true,
-			"typdelim": ",", "typinput": t.InputFunction(), "typelem": elem, "typarray": array, "typalign": "i", "typstorage": "p", "typtypmod": -1, "typcollation": collation(t)})
+			"typdelim": ",", "typinput": t.InputFunction(), "typelem": elem, "typarray": array, "typalign": "i", "typstorage": storage(t), "typtypmod": -1, "typcollation": collation(t)})
 	}
 	return out
 }
@@ -354,7 +355,7 @@ func (in *Input) definitions() []row {
 			out = append(out, checkDefinition(&k))
 		}
 		for _, k := range in.foreignKeys(t) {
-			out = append(out, k.definition())
+			out = append(out, in.keyDefinition(&k))
 		}
 		for i := range t.Desc.Collection.Triggers {
 			out = append(out, in.triggerDefinition(t, &t.Desc.Collection.Triggers[i]))

@@ -90,6 +90,8 @@ func yesNo(v bool) string {
 func (in *Input) depends() []row {
 	var out []row
 	class, defaults := catalogOID("pg_class"), catalogOID("pg_attrdef")
+	// The schema of our own is a part of what is always there, so that pg_dump leaves it out.
+	out = append(out, row{"classid": catalogOID("pg_namespace"), "objid": internalNamespace, "refclassid": catalogOID("pg_extension"), "refobjid": plpgsqlExtension, "deptype": "e"})
 	number := func(t *catalog.Table, id cluster.ColumnID) int {
 		for i, c := range t.Columns {
 			if c.ID == id {

@@ -21,7 +21,11 @@ func typeOID(c *catalog.Column) uint32 {
 func (in *Input) defaultText(c *catalog.Column) string {
 	text := in.DefaultText(c.Default)
 	if c.Type.Elem().IsEnum() && strings.HasPrefix(text, "'") {
-		text += "::" + syntax.QuoteName(syntax.Name{Name: c.User.Name})
+		name := syntax.Name{Name: c.User.Name}
+		if _, visible := in.place(c.UserSchema); !visible {
+			name.Schema = c.UserSchema
+		}
+		text += "::" + syntax.QuoteName(name)
 		if c.Type.IsArray() {
 			text += "[]"
 		}
@@ -61,6 +65,7 @@ func (in *Input) userTypes() []row {
 		}
 		base, _ := datum.TypeByName(o.Domain.Type)
 		r["typinput"] = "domain_in"
+		r["typstorage"] = storage(base)
 		r["typtype"], r["typcategory"], r["typlen"], r["typbyval"] = "d", category(base), int(base.Size()), base.Size() > 0 && base.Size() <= 8
 		r["typnotnull"], r["typbasetype"], r["typtypmod"], r["typcollation"], r["typarray"] = o.Domain.NotNull, base.OID(), int(o.Domain.Modifier), collation(base), OID(o.Domain.Array)
 		if o.Domain.Default != "" {

@@ -26,7 +26,7 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 	case *pg.Node_AArrayExpr:
 		return nil, oneDimension(x.AArrayExpr)
 	case *pg.Node_AIndirection:
-		return nil, r.oneSubscript(x.AIndirection)
+		return r.characterOf(x.AIndirection), r.oneSubscript(x.AIndirection)
 	case *pg.Node_CoalesceExpr:
 		if err := r.typeAlike(x.CoalesceExpr.Args); err != nil {
 			return nil, err

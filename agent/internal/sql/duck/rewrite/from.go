@@ -185,6 +185,8 @@ func (r *rewriter) tableFunction(n *pg.Node, rf *pg.RangeFunction) (*pg.Node, *r
 	switch name {
 	case "jsonb_each", "jsonb_each_text":
 		return r.eachMember(f, rf)
+	case "pg_options_to_table":
+		return r.eachOption(f, rf)
 	case "json_each", "json_each_text":
 		return nil, nil, unsupported(f.Location, "%s: cast to jsonb and use jsonb_each, that", name)
 	}
@@ -275,6 +277,20 @@ func (r *rewriter) eachMember(f *pg.FuncCall, rf *pg.RangeFunction) (*pg.Node, *
 		arrays[i] = call(g.EngineName(1), jsonArgument(datum.JSONB, clone(f.Args[0])))
 	}
 	return beside(rel, arrays, rf), rel, nil
+}
+
+// eachOption makes FROM pg_options_to_table(a) a subquery of the names and the values of
+// options, each of which is written name=value.
+func (r *rewriter) eachOption(f *pg.FuncCall, rf *pg.RangeFunction) (*pg.Node, *relation, error) {
+	if len(f.Args) != 1 {
+		return nil, nil, noFunction(f, "pg_options_to_table("+r.signature(f)+")")
+	}
+	if err := r.list(f.Args); err != nil {
+		return nil, nil, err
+	}
+	rel := &relation{known: true, name: "pg_options_to_table", columns: []column{{name: "option_name", typ: datum.Text}, {name: "option_value", typ: datum.Text}}}
+	names, values := call("nd_option_names", f.Args[0]), call("nd_option_values", clone(f.Args[0]))
+	return beside(rel, []*pg.Node{names, values}, rf), rel, nil
 }
 
 // beside makes a subquery of the elements of arrays beside each other, and fills rel.

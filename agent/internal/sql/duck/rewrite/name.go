@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
 
 // reserved are DuckDB's reserved words that PostgreSQL's deparser does not quote.
@@ -130,4 +132,20 @@ func valueFunctionName(op pg.SQLValueFunctionOp) string {
 	name := strings.ToLower(strings.TrimPrefix(op.String(), "SVFOP_"))
 	name = strings.TrimSuffix(name, "_n")
 	return name
+}
+
+// characterOf makes name[n] a function: PostgreSQL counts the characters of a name, which
+// is an array there, from 0. nil: it is another subscript.
+func (r *rewriter) characterOf(a *pg.A_Indirection) finish {
+	if len(a.Indirection) != 1 || r.typeOf(a.Arg) != datum.Name {
+		return nil
+	}
+	if at := a.Indirection[0].GetAIndices(); at == nil || at.IsSlice {
+		return nil
+	}
+	return func(n *pg.Node) (*pg.Node, error) {
+		a := n.GetAIndirection()
+		next := pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("+")}, a.Indirection[0].GetAIndices().Uidx, integer(1), -1)
+		return call("substring", a.Arg, next, integer(1)), nil
+	}
 }

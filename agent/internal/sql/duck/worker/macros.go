@@ -24,6 +24,8 @@ func macros() []string {
 
 		`nd_array_length(a) AS CAST(nullif(len(a), 0) AS INTEGER)`,
 		`nd_array_remove(a, x) AS list_transform([x], lambda v: list_filter(a, lambda e: e IS DISTINCT FROM v))[1]`,
+		`nd_option_names(a) AS list_transform(CAST(a AS VARCHAR[]), lambda o: split_part(o, '=', 1))`,
+		`nd_option_values(a) AS list_transform(CAST(a AS VARCHAR[]), lambda o: CASE WHEN contains(o, '=') THEN substring(o, strpos(o, '=') + 1) END)`,
 		`nd_expand_array(a) AS list_transform(a, lambda v, i: {'x': v, 'n': i})`,
 		`nd_subscripts(a, d) AS CASE WHEN d = 1 THEN CAST(generate_series(1, len(a)) AS INTEGER[]) END`,
 		// A null is in no array, not even in one with nulls.
