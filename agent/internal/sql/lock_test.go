@@ -312,7 +312,7 @@ func TestJobQueue(t *testing.T) {
 	for _, text := range []string{
 		"with next as (select id, due from jobs where state = 'old' order by id limit 1 for update skip locked) update jobs set due = 0 from next where jobs.id = next.id and jobs.due > 1 returning jobs.id",
 		"with next as materialized (select * from jobs where state = 'old' order by id limit 1 for no key update) update jobs j set due = 0 from next as n where n.id = j.id returning j.id",
-		"update jobs set due = 0 from (select id from jobs where state = 'old' order by id limit 1 for update skip locked) x where x.id = jobs.id returning id",
+		"update jobs set due = 0 from (select id from jobs where state = 'old' order by id limit 1 for update skip locked) x where x.id = jobs.id returning jobs.id",
 		"with next as (select id from jobs where state = 'old' order by id limit 1 for update) delete from jobs using next where jobs.id = next.id returning jobs.id",
 	} {
 		b.run("insert into jobs values (100, 'old', 7) on conflict (id) do update set due = 7")
