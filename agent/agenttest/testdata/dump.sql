@@ -22,6 +22,7 @@ create materialized view mv as select n, count(*) as cnt from a group by n;
 create function add2(x int, y int default 2) returns int language sql as 'select x + y';
 create function touch() returns trigger language plpgsql as $$ begin new.v := new.v || '!'; return new; end $$;
 create trigger touches before insert on keyless for each row execute function touch();
+create trigger adds after insert on "Strange Name" for each row as $$ insert into public.keyless (v) values (new."select" || '$') $$;
 create role reader;
 grant select on a to reader;
 grant update (name) on a to reader;

@@ -311,6 +311,8 @@ func TestDumping(t *testing.T) {
 		{"set search_path = ''", "SET"},
 		{"select pg_get_constraintdef(oid) from pg_constraint where contype = 'f'", "FOREIGN KEY (id) REFERENCES public.a(id)\nSELECT 1"},
 		{"select pg_get_expr(adbin, adrelid) from pg_attrdef", "'ok'::public.mood\nSELECT 1"},
+		{"create trigger own after insert on public.b for each row as 'delete from public.b where ''$$'' = ''x'''", "CREATE TRIGGER"},
+		{"select pg_get_triggerdef(oid) from pg_trigger where tgname = 'own'", "CREATE TRIGGER own AFTER INSERT ON public.b FOR EACH ROW AS $body1$BEGIN delete from public.b where '$$' = 'x'; END$body1$\nSELECT 1"},
 		{"create table public.s (id serial)", "CREATE TABLE"},
 		{"alter table public.s_id_seq owner to alice", "ALTER TABLE"},
 	}...)

@@ -3,6 +3,7 @@ package pgcatalog
 import (
 	"encoding/hex"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -96,7 +97,20 @@ func (in *Input) triggerDefinition(t *catalog.Table, tr *cluster.TableTrigger) r
 		pretty += " WHEN (" + tr.When + ")"
 	}
 	body := " " + in.triggerBody(tr)
-	return row{"oid": OID(tr.ID), "definition": head + quoted(t.Schema().Name) + "." + quoted(t.Name()) + full + body, "pretty": head + quoted(t.Name()) + pretty + body}
+	whole := body
+	if tr.Function == 0 {
+		whole = " AS " + dollarQuoted(strings.TrimSpace(body))
+	}
+	return row{"oid": OID(tr.ID), "definition": head + quoted(t.Schema().Name) + "." + quoted(t.Name()) + full + whole, "pretty": head + quoted(t.Name()) + pretty + body}
+}
+
+// dollarQuoted is a body that psql, which restores dumps, does not cut at its semicolons.
+func dollarQuoted(body string) string {
+	mark := "$$"
+	for n := 1; strings.Contains(body, mark); n++ {
+		mark = "$body" + strconv.Itoa(n) + "$"
+	}
+	return mark + body + mark
 }
 
 // triggerArgs are the arguments of a trigger's function as pg_trigger has them.
