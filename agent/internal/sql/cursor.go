@@ -99,6 +99,9 @@ func beginCursor(ctx context.Context, sink RowSink, run *exec.Run, plan *querypl
 	if !ok {
 		return release, nil
 	}
+	if plan.With != nil {
+		return release, &Error{Code: "0A000", Message: "DECLARE CURSOR must not contain data-modifying statements in WITH"}
+	}
 	if plan.Select == nil || plan.Select.Lock == nil { // else it sees the newest versions of what it locks
 		if err := run.Pin(ctx); err != nil {
 			return release, err

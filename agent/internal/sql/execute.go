@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -273,7 +274,7 @@ func (s *Session) executeAround(ctx context.Context, node syntax.Node, at time.T
 func (s *Session) runQuery(ctx context.Context, p *Prepared, q *syntax.Query, args []datum.Datum, sink RowSink, at time.Time) (string, error) {
 	tag, err := s.runPlanned(ctx, p, q, args, sink, at)
 	var groups *exec.TooManyGroupsError
-	if errors.As(err, &groups) && q.Select != nil {
+	if errors.As(err, &groups) && q.Select != nil && (p.plan == nil || p.plan.With == nil) { // nothing was written
 		defer func() { s.slowly, p.basis = false, basis{} }()
 		s.slowly, p.basis = true, basis{}
 		return s.runPlanned(ctx, p, q, args, sink, at)
@@ -282,7 +283,7 @@ func (s *Session) runQuery(ctx context.Context, p *Prepared, q *syntax.Query, ar
 	if !errors.As(err, &young) {
 		return tag, err
 	}
-	if s.told || s.before != 0 || q.Select == nil {
+	if s.told || s.before != 0 || q.Select == nil || p.plan != nil && p.plan.With != nil {
 		return "", &Error{Code: "40001", Message: fmt.Sprintf("could not serialize access: index %q was made while the transaction ran", young.Index), Hint: retryHint, cause: err}
 	}
 	defer func() { s.before, p.basis = 0, basis{} }()
@@ -307,7 +308,7 @@ func (s *Session) runPlanned(ctx context.Context, p *Prepared, q *syntax.Query, 
 		return "", err
 	}
 	fires := s.fires(plan, at)
-	if s.tx == nil && (fires != nil || plan.Calls || s.cascadesFire(plan) || forgets(plan)) {
+	if s.tx == nil && (plan.With != nil || fires != nil || plan.Calls || s.cascadesFire(plan) || forgets(plan)) {
 		return s.queryAsOne(ctx, p, q, args, sink, at)
 	}
 	m := s.current()
@@ -371,7 +372,7 @@ func (s *Session) runnable(p *Prepared) error {
 	if err := p.populated(); err != nil {
 		return err
 	}
-	return s.mayCall(p.plan.Routines)
+	return cmp.Or(s.refuseFiring(p.plan.With), s.mayCall(p.plan.Routines))
 }
 
 // beginQuery begins a statement in the transaction that there is, and returns what its
@@ -413,7 +414,7 @@ func queryTag(q *syntax.Query, n int64) string {
 // permits refuses what a read-only transaction may not do.
 func (m modes) permits(q *syntax.Query, plan *queryplan.Plan) error {
 	locks := plan.Select != nil && plan.Select.Lock != nil
-	if !m.readOnly || q.Select != nil && !locks {
+	if !m.readOnly || q.Select != nil && !locks && plan.With == nil {
 		return nil
 	}
 	what := verb(q)
@@ -452,11 +453,21 @@ func (s *Session) environment(ctx context.Context) *queryplan.Session {
 // runPlan runs the plan and returns the number of rows.
 func (s *Session) runPlan(ctx context.Context, plan *queryplan.Plan, run *exec.Run, out *output) (int64, error) {
 	slow := func(ctx context.Context, in *exec.Run, p duck.Prepared, emit func([]datum.Datum) error) error {
-		return s.runSlow(ctx, in, p, plan.Guards, emit)
+		reader, err := in.Reader(ctx, nil)
+		if err != nil {
+			return err
+		}
+		return s.runSlow(ctx, reader, p, plan.Guards, emit)
 	}
 	switch {
+	case plan.With != nil:
+		return s.runWith(ctx, plan.With, run, out)
 	case plan.Select != nil:
-		return run.Select(ctx, plan.Select)
+		reader, err := run.Reader(ctx, plan.Select)
+		if err != nil {
+			return 0, err
+		}
+		return reader.Select(ctx, plan.Select)
 	case plan.Slow != nil:
 		err := slow(ctx, run, plan.Slow, signalling(plan.Signals, run.Env, out.row))
 		return out.rows, err
@@ -476,7 +487,13 @@ func (s *Session) runSlow(ctx context.Context, run *exec.Run, p duck.Prepared, g
 	if err := run.Pin(ctx); err != nil {
 		return err
 	}
-	args, system := run.Env.Args, s.scanSystem
+	args := run.Env.Args
+	system := func(ctx context.Context, spec duck.ScanSpec) (duck.Scan, error) {
+		if part, ok := spec.Table.Ref.(*queryplan.Part); ok {
+			return duck.RowScan(spec, run.Held[part]), nil
+		}
+		return s.scanSystem(ctx, spec)
+	}
 	if c, ok := p.(*queryplan.Computing); ok {
 		emit = c.Compute(run.Env, emit)
 		var rows map[*queryplan.RoutineScan][][]datum.Datum
@@ -484,11 +501,12 @@ func (s *Session) runSlow(ctx context.Context, run *exec.Run, p duck.Prepared, g
 		if args, rows, err = c.Before(run.Env, s.rowsOf(ctx, run)); err != nil {
 			return err
 		}
+		others := system
 		system = func(ctx context.Context, spec duck.ScanSpec) (duck.Scan, error) {
 			if scan, ok := spec.Table.Ref.(*queryplan.RoutineScan); ok {
 				return duck.RowScan(spec, rows[scan]), nil
 			}
-			return s.scanSystem(ctx, spec)
+			return others(ctx, spec)
 		}
 	}
 	source := &exec.Source{Run: run, Guards: guards, System: system}

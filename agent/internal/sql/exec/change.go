@@ -44,7 +44,9 @@ func (r *Run) Change(ctx context.Context, ch *queryplan.Change, slow SlowRows) (
 		ch = &wider
 	}
 	if r.Tx != nil {
-		r.work = &keyWork{}
+		if r.before == nil {
+			r.work = &keyWork{}
+		}
 		results, err := r.changeInTx(ctx, ch, slow)
 		if err == nil {
 			err = r.settleKeys(ctx)

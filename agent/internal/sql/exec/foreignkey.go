@@ -53,6 +53,9 @@ func (r *Run) noteWritten(table *catalog.Table, changes []rowChange) {
 // what is not there. What was locked for it stays so until the end of the transaction, and
 // is written down: no condition of COMMIT says of it that it has not changed.
 func (r *Run) settleKeys(ctx context.Context) error {
+	if r.before != nil { // it is not the end
+		return nil
+	}
 	var all []writtenRows
 	for len(r.work.rows) > 0 {
 		w := r.work.rows[0]

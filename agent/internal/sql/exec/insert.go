@@ -24,7 +24,7 @@ type proposed struct {
 
 // Insert runs an INSERT and returns the number of rows inserted or updated.
 func (r *Run) Insert(ctx context.Context, ins *queryplan.Insert, slow SlowRows) (int64, error) {
-	if r.Tx != nil {
+	if r.Tx != nil && r.before == nil {
 		r.work = &keyWork{}
 	}
 	refers := looksLater(ins.Table)
@@ -338,9 +338,13 @@ func (r *Run) propose(ctx context.Context, ins *queryplan.Insert, slow SlowRows,
 	if ins.Slow != nil {
 		return slow(ctx, r, ins.Slow, source)
 	}
-	inner := *r
+	reader, err := r.Reader(ctx, ins.Select)
+	if err != nil {
+		return err
+	}
+	inner := *reader
 	inner.Emit = source
-	_, err := inner.Select(ctx, ins.Select)
+	_, err = inner.Select(ctx, ins.Select)
 	return err
 }
 

@@ -59,8 +59,14 @@ type Run struct {
 	// Tables finds a table by its id.
 	Tables func(cluster.ObjectID) (*catalog.Table, bool)
 
+	// Held are the rows of other queries of the statement; nil: there are none.
+	Held map[*queryplan.Part][][]datum.Datum
+
 	release func()   // of what Pin holds; nil: nothing
 	work    *keyWork // of foreign keys, in a transaction
+	// before is the transaction as it was before the first of several queries of one
+	// statement: that is what they read, and together they are settled; nil: it is one.
+	before *Tx
 }
 
 // Close ends the statement.

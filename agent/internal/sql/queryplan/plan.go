@@ -24,6 +24,8 @@ type Plan struct {
 	Change  *Change
 	Instead *Instead
 	Call    *Call
+	// With, if not nil, is all of it: then the others are of its queries.
+	With *With
 
 	Params  []datum.Type
 	Columns []Column // of the rows; nil if there are none
@@ -84,7 +86,8 @@ type Planner struct {
 	// view is the one by which the statement changes rows; nil: it names a table.
 	view   *throughView
 	guards map[cluster.ObjectID]Expr
-	failed error // of a policy
+	failed error   // of a policy
+	parts  []*Part // of a WITH that changes rows, as far as they are planned
 	// stored and system say what the slow path was given: collections, system tables.
 	stored, system bool
 }
@@ -93,7 +96,38 @@ type Planner struct {
 func (p *Planner) Plan(ctx context.Context, q *syntax.Query) (*Plan, error) {
 	p.params = &Params{Types: append([]datum.Type(nil), p.Params...)}
 	out := &Plan{}
-	var err error
+	ok, err := p.with(ctx, q, out)
+	if err == nil && !ok {
+		err = p.planQuery(ctx, q, out)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i, t := range p.params.Types {
+		if t == datum.Unknown {
+			p.params.Types[i] = datum.Text
+		}
+	}
+	plans := []*Plan{out}
+	if out.With != nil {
+		plans = append(plans, out.With.plans()...)
+	}
+	for _, plan := range plans {
+		if s := plan.Select; s != nil {
+			s.Program = p.programOf(s)
+		}
+		if i := plan.Insert; i != nil && i.Select != nil {
+			i.Select.Program = p.programOf(i.Select)
+		}
+		plan.Guards = p.guards
+	}
+	out.Routines, out.Calls = p.routines, p.calls
+	out.Params, out.Tables, out.system = p.params.Types, p.tables, p.system && !p.stored
+	return out, nil
+}
+
+// planQuery plans one query of a statement, or its only one.
+func (p *Planner) planQuery(ctx context.Context, q *syntax.Query, out *Plan) (err error) {
 	switch {
 	case q.Call:
 		err = p.call(q.Select, out)
@@ -106,23 +140,7 @@ func (p *Planner) Plan(ctx context.Context, q *syntax.Query) (*Plan, error) {
 	default:
 		err = p.delete(ctx, q.Delete, out)
 	}
-	if err != nil {
-		return nil, err
-	}
-	for i, t := range p.params.Types {
-		if t == datum.Unknown {
-			p.params.Types[i] = datum.Text
-		}
-	}
-	if s := out.Select; s != nil {
-		s.Program = p.programOf(s)
-	}
-	if i := out.Insert; i != nil && i.Select != nil {
-		i.Select.Program = p.programOf(i.Select)
-	}
-	out.Guards, out.Routines, out.Calls = p.guards, p.routines, p.calls
-	out.Params, out.Tables, out.system = p.params.Types, p.tables, p.system && !p.stored
-	return out, nil
+	return err
 }
 
 // query plans a SELECT: fast if it can be.
@@ -220,6 +238,9 @@ func (p *Planner) slow(ctx context.Context, s *pg.SelectStmt) (duck.Prepared, []
 // resolve finds a table for the slow path, and notes of which kind it is.
 func (p *Planner) resolve(schema, name string) (*duck.Table, bool) {
 	if t, ok := p.scanned(schema, name); ok {
+		return t, true
+	}
+	if t, ok := p.partNumbered(schema, name); ok {
 		return t, true
 	}
 	t, ok := p.Resolve(schema, name)

@@ -117,7 +117,7 @@ func (c *compiler) answers(s *pg.SelectStmt, out *Select) ([]Column, error) {
 // is the condition of the view; nil: there is none.
 func (p *Planner) from(n *pg.Node) (table *catalog.Table, s *scope, shown Expr, err error) {
 	r := n.GetRangeVar()
-	if r == nil || r.GetCatalogname() != "" {
+	if r == nil || r.GetCatalogname() != "" || r.GetSchemaname() == partSchema {
 		return nil, nil, nil, errSlow
 	}
 	table, ok := p.Lookup(r.GetSchemaname(), r.GetRelname())

@@ -2,6 +2,7 @@ package syntax
 
 import (
 	pg "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
@@ -58,6 +59,18 @@ func Walk(n *pg.Node, fn func(*pg.Node) (below bool, err error)) error {
 // WalkQuery is Walk of a query.
 func WalkQuery(s *pg.SelectStmt, fn func(*pg.Node) (below bool, err error)) error {
 	return walk(s.ProtoReflect(), fn)
+}
+
+// Walk calls fn with each node of a query that reads or changes rows.
+func (q *Query) Walk(fn func(*pg.Node) (below bool, err error)) error {
+	for _, m := range []proto.Message{q.Select, q.Insert, q.Update, q.Delete} {
+		if m.ProtoReflect().IsValid() {
+			if err := walk(m.ProtoReflect(), fn); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func walk(m protoreflect.Message, fn func(*pg.Node) (below bool, err error)) (err error) {

@@ -1,0 +1,252 @@
+package queryplan
+
+import (
+	"context"
+	"slices"
+	"strconv"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/duck"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// With is a statement whose WITH changes rows: each query of it is run once, and what it
+// gives is held for those that name it.
+type With struct {
+	Parts []*Part
+	Main  *Plan
+}
+
+// Part is a query in WITH.
+type Part struct {
+	Plan *Plan
+	// Read says that another query names it. One that changes rows, and that none names, is
+	// run behind the main query; one that only reads is not run.
+	Read  bool
+	table *duck.Table // what others find by its name; nil: it gives no rows
+	name  string
+}
+
+// partSchema is the schema in which queries in WITH stand by their numbers.
+const partSchema = "#with"
+
+// withOf takes the WITH of a query out of it.
+func withOf(q *syntax.Query) (w *pg.WithClause, rest *syntax.Query) {
+	out := *q
+	switch {
+	case q.Select != nil:
+		out.Select = proto.CloneOf(q.Select)
+		out.Select.WithClause = nil
+	case q.Insert != nil:
+		out.Insert = proto.CloneOf(q.Insert)
+		out.Insert.WithClause = nil
+	case q.Update != nil:
+		out.Update = proto.CloneOf(q.Update)
+		out.Update.WithClause = nil
+	default:
+		out.Delete = proto.CloneOf(q.Delete)
+		out.Delete.WithClause = nil
+	}
+	return clauseOf(q), &out
+}
+
+func changesRows(w *pg.WithClause) bool {
+	return slices.ContainsFunc(w.GetCtes(), func(n *pg.Node) bool {
+		return n.GetCommonTableExpr().GetCtequery().GetSelectStmt() == nil
+	})
+}
+
+// with plans a statement whose WITH changes rows; ok is false for others.
+func (p *Planner) with(ctx context.Context, q *syntax.Query, out *Plan) (ok bool, err error) {
+	if q.Call {
+		return false, nil
+	}
+	if !changesRows(clauseOf(q)) {
+		return false, nil
+	}
+	w, rest := withOf(q)
+	switch {
+	case w.GetRecursive():
+		return true, syntax.Unsupported("WITH RECURSIVE that changes rows", "Leave RECURSIVE out, or use several statements.")
+	case q.Explain:
+		return true, syntax.Unsupported("EXPLAIN of a WITH that changes rows", "Explain its queries one by one.")
+	case q.AsOf != nil:
+		return true, syntax.Unsupported("a WITH that changes rows with AS OF SYSTEM TIME", "Use several statements.")
+	}
+	p.parts = nil
+	for _, n := range w.GetCtes() {
+		if err := p.part(ctx, n.GetCommonTableExpr()); err != nil {
+			return true, err
+		}
+	}
+	out.With = &With{Parts: p.parts, Main: &Plan{}}
+	if err := p.onePlan(ctx, rest, out.With.Main); err != nil {
+		return true, err
+	}
+	out.Columns = out.With.Main.Columns
+	return true, p.refuseWith(out.With)
+}
+
+// clauseOf is the WITH clause of a query.
+func clauseOf(q *syntax.Query) *pg.WithClause {
+	switch {
+	case q.Select != nil:
+		return q.Select.GetWithClause()
+	case q.Insert != nil:
+		return q.Insert.GetWithClause()
+	case q.Update != nil:
+		return q.Update.GetWithClause()
+	default:
+		return q.Delete.GetWithClause()
+	}
+}
+
+// part plans a query in WITH.
+func (p *Planner) part(ctx context.Context, c *pg.CommonTableExpr) error {
+	name := c.GetCtename()
+	position := syntax.Position(c.GetLocation())
+	if slices.ContainsFunc(p.parts, func(t *Part) bool { return t.name == name }) {
+		return fail("42712", position, "WITH query name %q specified more than once", name)
+	}
+	if c.GetSearchClause() != nil || c.GetCycleClause() != nil {
+		return syntax.Unsupported("SEARCH or CYCLE in WITH", "")
+	}
+	query := proto.CloneOf(c.GetCtequery())
+	q := &syntax.Query{Select: query.GetSelectStmt(), Insert: query.GetInsertStmt(), Update: query.GetUpdateStmt(), Delete: query.GetDeleteStmt()}
+	if q.Select == nil && q.Insert == nil && q.Update == nil && q.Delete == nil {
+		return syntax.Unsupported("this statement in WITH", "INSERT, UPDATE, DELETE and SELECT are.")
+	}
+	out := &Part{Plan: &Plan{}, name: name}
+	if err := p.onePlan(ctx, q, out.Plan); err != nil {
+		return err
+	}
+	columns := out.Plan.Columns
+	given := names(c.GetAliascolnames())
+	if len(given) > len(columns) {
+		return fail("42P10", position, "WITH query %q has %d columns available but %d columns specified", name, len(columns), len(given))
+	}
+	if columns != nil {
+		out.table = &duck.Table{Schema: partSchema, Name: strconv.Itoa(len(p.parts)), Ref: out}
+		for i, column := range columns {
+			if i < len(given) {
+				column.Name = given[i]
+			}
+			out.table.Columns = append(out.table.Columns, duck.TableColumn{Name: column.Name, Type: column.Type, Modifier: column.Modifier})
+		}
+	}
+	p.parts = append(p.parts, out)
+	return nil
+}
+
+// onePlan plans a query of a statement, in which the names of parts mean these.
+func (p *Planner) onePlan(ctx context.Context, q *syntax.Query, out *Plan) error {
+	p.view = nil
+	if len(p.parts) > 0 {
+		if err := p.nameParts(q); err != nil {
+			return err
+		}
+	}
+	return p.planQuery(ctx, q, out)
+}
+
+// nameParts has a query, which is changed, name parts by their numbers.
+func (p *Planner) nameParts(q *syntax.Query) error {
+	return q.Walk(func(n *pg.Node) (bool, error) {
+		if c := n.GetCommonTableExpr(); c != nil {
+			if p.partCalled(c.GetCtename()) >= 0 {
+				return false, syntax.Unsupported("two queries in WITH of one name, of which one changes rows", "Give them different names.")
+			}
+		}
+		r := n.GetRangeVar()
+		if r == nil || r.GetSchemaname() != "" || r.GetCatalogname() != "" {
+			return true, nil
+		}
+		at := p.partCalled(r.GetRelname())
+		if at < 0 {
+			return true, nil
+		}
+		if p.parts[at].table == nil {
+			return false, fail("0A000", syntax.Position(r.GetLocation()), "WITH query %q does not have a RETURNING clause", r.GetRelname())
+		}
+		p.parts[at].Read = true
+		if r.Alias == nil {
+			r.Alias = &pg.Alias{Aliasname: r.GetRelname()}
+		}
+		r.Schemaname, r.Relname = partSchema, strconv.Itoa(at)
+		return true, nil
+	})
+}
+
+func (p *Planner) partCalled(name string) int {
+	return slices.IndexFunc(p.parts, func(t *Part) bool { return t.name == name })
+}
+
+// partNumbered finds a part by what nameParts calls it.
+func (p *Planner) partNumbered(schema, name string) (*duck.Table, bool) {
+	i, err := strconv.Atoi(name)
+	if schema != partSchema || err != nil || i >= len(p.parts) {
+		return nil, false
+	}
+	return p.parts[i].table, true
+}
+
+// Changes reports whether the part changes rows.
+func (t *Part) Changes() bool { return t.Plan.Insert != nil || t.Plan.Change != nil }
+
+// plans are those that are run, in that order.
+func (w *With) plans() []*Plan {
+	var out, behind []*Plan
+	for _, t := range w.Parts {
+		switch {
+		case t.Read:
+			out = append(out, t.Plan)
+		case t.Changes():
+			behind = append(behind, t.Plan)
+		}
+	}
+	return append(append(out, w.Main), behind...)
+}
+
+// refuseWith refuses what would not be as in PostgreSQL, where no query sees what another
+// one changes: two that change rows of one table, but for an INSERT behind others.
+func (p *Planner) refuseWith(w *With) error {
+	if p.calls {
+		return syntax.Unsupported("a call of a function of PL/pgSQL in a statement whose WITH changes rows", "Use several statements.")
+	}
+	changed := map[cluster.ObjectID]bool{}
+	for _, plan := range w.plans() {
+		locking := plan.Select
+		if plan.Insert != nil {
+			locking = plan.Insert.Select
+		}
+		if locking != nil && locking.Lock != nil && locking.Table != nil && changed[locking.Table.ObjectID()] {
+			return syntax.Unsupported("locking rows of a table that WITH changes", "Use several statements.")
+		}
+		var table *catalog.Table
+		plain := false
+		switch {
+		case plan.Insert != nil:
+			table, plain = plan.Insert.Table, plan.Insert.Conflict == nil
+		case plan.Change != nil:
+			table = plan.Change.Table
+		case plan.Instead != nil:
+			return syntax.Unsupported("INSTEAD OF triggers in a statement whose WITH changes rows", "Use several statements.")
+		default:
+			continue
+		}
+		if changed[table.ObjectID()] && !plain {
+			return syntax.Unsupported("changing rows of one table by several queries of one statement", "Use several statements in a transaction.")
+		}
+		changed[table.ObjectID()] = true
+	}
+	return nil
+}
+
+// Changing are the plans that change rows.
+func (w *With) Changing() []*Plan {
+	return slices.DeleteFunc(w.plans(), func(p *Plan) bool { return p.Insert == nil && p.Change == nil })
+}
