@@ -161,7 +161,7 @@ func (a *alteration) addIdentity(action *syntax.AddIdentity) error {
 	if err != nil {
 		return err
 	}
-	of, wrong := fmt.Sprintf("column %q of relation %q ", column.Name, a.object.Name), ""
+	var wrong string
 	switch {
 	case !column.NotNull || column.NotNullState != "":
 		wrong = "must be declared NOT NULL before identity can be added"
@@ -173,7 +173,7 @@ func (a *alteration) addIdentity(action *syntax.AddIdentity) error {
 		a.identities, a.changed = append(a.identities, action), true
 		return nil
 	}
-	return &syntax.Error{Code: "55000", Message: of + wrong}
+	return &syntax.Error{Code: "55000", Message: fmt.Sprintf("column %q of relation %q %s", column.Name, a.object.Name, wrong)}
 }
 
 // addSequence makes the sequence of one column.
