@@ -71,11 +71,8 @@ next:
 	return b.String(), true
 }
 
-// specialToChar formats dates; numbers are not supported.
+// specialToChar formats dates; numbers are builtin's.
 func specialToChar(r *rewriter, f *pg.FuncCall) (finish, error) {
-	if len(f.Args) == 2 && r.typeOf(f.Args[0]).IsNumber() {
-		return nil, unsupported(f.Location, "to_char of a number")
-	}
 	if len(f.Args) == 2 && (r.typeOf(f.Args[0]) == datum.Interval || r.typeOf(f.Args[0]) == datum.Time) {
 		return nil, unsupported(f.Location, "to_char of an interval")
 	}

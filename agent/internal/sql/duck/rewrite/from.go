@@ -21,7 +21,7 @@ func (r *rewriter) from(n *pg.Node) (*pg.Node, []*relation, error) {
 	case *pg.Node_RangeFunction:
 		if list := x.RangeFunction.GetFunctions(); len(x.RangeFunction.Coldeflist) > 0 && len(list) == 1 {
 			if f := list[0].GetList().GetItems()[0].GetFuncCall(); f != nil {
-				return r.recordSet(n, f, x.RangeFunction)
+				return r.recordSet(f, x.RangeFunction)
 			}
 		}
 		out, rel, err := r.tableFunction(n, x.RangeFunction)

@@ -10,7 +10,7 @@ import (
 
 // recordSet makes FROM jsonb_to_recordset(j) AS t(a int, b text), and its siblings, a subquery:
 // a field of each element for each column, read as its text is.
-func (r *rewriter) recordSet(n *pg.Node, f *pg.FuncCall, rf *pg.RangeFunction) (*pg.Node, []*relation, error) {
+func (r *rewriter) recordSet(f *pg.FuncCall, rf *pg.RangeFunction) (*pg.Node, []*relation, error) {
 	name := lastName(f.Funcname)
 	of, several := strings.CutSuffix(name, "_to_recordset")
 	if !several {
@@ -27,12 +27,12 @@ func (r *rewriter) recordSet(n *pg.Node, f *pg.FuncCall, rf *pg.RangeFunction) (
 	inner := &pg.SelectStmt{LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE}
 	if several {
 		elements := pg.MakeFuncCallNode([]*pg.Node{str(of + "_array_elements")}, f.Args, f.Location)
-		inner.TargetList = []*pg.Node{pg.MakeResTargetNodeWithNameAndVal("value", object(of, several, pg.MakeColumnRefNode([]*pg.Node{str("e"), str("value")}, -1)), -1)}
+		inner.TargetList = []*pg.Node{pg.MakeResTargetNodeWithNameAndVal("value", object(several, pg.MakeColumnRefNode([]*pg.Node{str("e"), str("value")}, -1)), -1)}
 		inner.FromClause = []*pg.Node{{Node: &pg.Node_RangeFunction{RangeFunction: &pg.RangeFunction{
 			Functions: []*pg.Node{pg.MakeListNode([]*pg.Node{elements, nil})}, Alias: &pg.Alias{Aliasname: "e", Colnames: []*pg.Node{str("value")}}}}}}
 	} else {
 		arg := &pg.Node{Node: &pg.Node_TypeCast{TypeCast: &pg.TypeCast{Arg: f.Args[0], TypeName: &pg.TypeName{Names: []*pg.Node{str(of)}, Typemod: -1, Location: -1}, Location: -1}}}
-		inner.TargetList = []*pg.Node{pg.MakeResTargetNodeWithNameAndVal("value", object(of, several, arg), -1)}
+		inner.TargetList = []*pg.Node{pg.MakeResTargetNodeWithNameAndVal("value", object(several, arg), -1)}
 	}
 	outer := &pg.SelectStmt{LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE,
 		FromClause: []*pg.Node{{Node: &pg.Node_RangeSubselect{RangeSubselect: &pg.RangeSubselect{Lateral: true, Subquery: selectNode(inner), Alias: &pg.Alias{Aliasname: "o"}}}}}}
@@ -49,12 +49,11 @@ func (r *rewriter) recordSet(n *pg.Node, f *pg.FuncCall, rf *pg.RangeFunction) (
 		alias = rf.Alias
 	}
 	sub := &pg.RangeSubselect{Lateral: true, Subquery: selectNode(outer), Alias: alias}
-	n = &pg.Node{Node: &pg.Node_RangeSubselect{RangeSubselect: sub}}
-	return r.subselect(n, sub)
+	return r.subselect(&pg.Node{Node: &pg.Node_RangeSubselect{RangeSubselect: sub}}, sub)
 }
 
 // object is a json value that has to be an object.
-func object(of string, several bool, value *pg.Node) *pg.Node {
+func object(several bool, value *pg.Node) *pg.Node {
 	name := builtin.JSONRecord
 	if several {
 		name = builtin.JSONRecords
