@@ -159,6 +159,9 @@ func Resolve(name string, types []datum.Type) *Call {
 	if c := castCall(name, types); c != nil {
 		return c
 	}
+	if name == "to_char" && len(types) > 0 && types[0] == datum.Unknown {
+		return nil // there are those of times, too
+	}
 	var best *Call
 	rank := [2]int{-1, -1}
 	for _, f := range functions[name] {

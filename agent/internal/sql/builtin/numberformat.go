@@ -221,6 +221,13 @@ func (n *numberFormat) integer(v int64, bits int) error {
 }
 
 func (n *numberFormat) numeric(d *apd.Decimal) error {
+	if n.roman && d.Form != apd.Finite {
+		what := "infinity"
+		if d.Form == apd.NaN {
+			what = "NaN"
+		}
+		return fail("0A000", "cannot convert %s to integer", what)
+	}
 	if n.roman {
 		whole, err := datum.RoundNumeric(d, 0)
 		if err != nil {

@@ -288,6 +288,9 @@ func (r *rewriter) values(s *pg.SelectStmt) (columns, error) {
 				out.list[k].written = out.list[k].typ == datum.JSON
 				continue
 			}
+			if n.GetAConst().GetIsnull() { // it is of any type
+				continue
+			}
 			if k < len(out.list) && out.list[k].modifier != r.widthOf(n) {
 				out.list[k].modifier = -1
 			}
