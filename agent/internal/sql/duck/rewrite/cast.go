@@ -362,13 +362,7 @@ func indexColumn(r *rewriter, f *pg.FuncCall) (finish, error) {
 	if err != nil || find == nil {
 		return noText(r, f)
 	}
-	binary := func(op string, a, b *pg.Node) *pg.Node {
-		return pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str(op)}, a, b, -1)
-	}
-	return func(n *pg.Node) (*pg.Node, error) {
-		args := n.GetFuncCall().Args
-		return find(binary("+", binary("*", cast(args[0], "BIGINT"), integer(columnFactor)), cast(args[1], "BIGINT"))), nil
-	}, nil
+	return byColumn(find), nil
 }
 
 // typeName returns what makes the name of the type with an OID and a modifier, or else what

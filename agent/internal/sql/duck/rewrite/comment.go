@@ -27,13 +27,18 @@ func columnComment(r *rewriter, f *pg.FuncCall) (finish, error) {
 	if err != nil || find == nil {
 		return noText(r, f)
 	}
+	return byColumn(find), nil
+}
+
+// byColumn looks up by an object's OID and the number of a column, the arguments of a call.
+func byColumn(find func(key *pg.Node) *pg.Node) finish {
 	binary := func(op string, a, b *pg.Node) *pg.Node {
 		return pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str(op)}, a, b, -1)
 	}
 	return func(n *pg.Node) (*pg.Node, error) {
 		args := n.GetFuncCall().Args
 		return find(binary("+", binary("*", cast(args[0], "BIGINT"), integer(columnFactor)), cast(args[1], "BIGINT"))), nil
-	}, nil
+	}
 }
 
 // roleName is pg_get_userbyid(oid).
