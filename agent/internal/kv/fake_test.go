@@ -68,6 +68,8 @@ type fakeNode struct {
 	db    *DB
 	// suspects is what its gossip suspects.
 	suspects map[cluster.NodeID]bool
+	// lagging, if set, is what it serves the past from.
+	lagging *lagging
 }
 
 // newFakeCluster makes nodes 1..n and ranges 2.. of equal spans, each with all
@@ -358,20 +360,59 @@ func (c *fakeCluster) load(n int) hlc.Timestamp {
 	return ts
 }
 
-// The fake has no replicas that could serve the past.
+// lagging is what a node that has applied nothing since has of all ranges: time is closed
+// there up to a time, and it leads none.
+type lagging struct {
+	closed  hlc.Timestamp
+	snap    *storage.Snapshot
+	mirrors map[cluster.RangeID]evaluation.Mirror
+}
+
+// lag has a node serve the past as everything is now, until the test ends.
+func (n *fakeNode) lag() {
+	n.c.mu.Lock()
+	defer n.c.mu.Unlock()
+	l := &lagging{closed: n.clock.Now(), snap: n.c.engine.NewSnapshot(), mirrors: map[cluster.RangeID]evaluation.Mirror{}}
+	for id, r := range n.c.ranges {
+		l.mirrors[id] = r.machine.Shown()
+	}
+	n.lagging = l
+	n.c.t.Cleanup(func() { // before the engine is closed
+		if err := l.snap.Close(); err != nil {
+			n.c.t.Error(err)
+		}
+	})
+}
+
+// A node that does not lag has no replica that could serve the past.
 
 func (n *fakeNode) Local(cluster.RangeID) store.LocalReplica {
-	return store.LocalReplica{Lack: cluster.PastAbsent}
+	if n.lagging == nil {
+		return store.LocalReplica{Lack: cluster.PastAbsent}
+	}
+	return store.LocalReplica{Closed: n.lagging.closed}
 }
 
 func (n *fakeNode) LocalRanges() []cluster.RangeID { return nil }
 
 func (n *fakeNode) CloseSoon(cluster.RangeID, time.Duration) {}
 
-func (n *fakeNode) ReadPast(id cluster.RangeID, _ hlc.Timestamp, _ bool, _ store.RowReader) error {
-	return &store.PastError{Range: id, Lack: cluster.PastAbsent}
+func (n *fakeNode) ReadPast(id cluster.RangeID, ts hlc.Timestamp, newest bool, fn store.RowReader) error {
+	h, err := n.PastView(id, ts, newest)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	return fn(h.Reader, &h.Descriptor, h.Mirror)
 }
 
-func (n *fakeNode) PastView(id cluster.RangeID, _ hlc.Timestamp, _ bool) (*store.ReadHandle, error) {
-	return nil, &store.PastError{Range: id, Lack: cluster.PastAbsent}
+func (n *fakeNode) PastView(id cluster.RangeID, ts hlc.Timestamp, _ bool) (*store.ReadHandle, error) {
+	l := n.lagging
+	if l == nil {
+		return nil, &store.PastError{Range: id, Lack: cluster.PastAbsent}
+	}
+	if ts > l.closed {
+		return nil, &store.PastError{Range: id, Lack: cluster.PastBehind}
+	}
+	return &store.ReadHandle{Reader: l.snap, Descriptor: *n.c.ranges[id].desc.Clone(), Mirror: l.mirrors[id]}, nil
 }

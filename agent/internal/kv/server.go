@@ -126,10 +126,13 @@ func (s *Server) read(ctx context.Context, req *readRequest) ([]readRow, error) 
 	return rows, err
 }
 
-// readPast is read, by the replica here as it is.
+// readPast is read, by the replica here as it is. It passes over no intent: of a transaction
+// that was cleaned up and forgotten before it was asked about, the answer is that it commits
+// later. At the leader its intents are gone by then; a replica that lags may have them still,
+// and not what came of them.
 func (s *Server) readPast(req *readRequest, newest bool) (rows []readRow, err error) {
 	err = s.cfg.Store.ReadPast(req.Range, req.TS, newest, func(r storage.Reader, d *cluster.RangeDescriptor, m evaluation.Mirror) (err error) {
-		if err := store.Meets(req.Range, m, evaluation.Query{Rows: req.Rows, TS: req.TS, Passed: req.Passed}); err != nil {
+		if err := store.Meets(req.Range, m, evaluation.Query{Rows: req.Rows, TS: req.TS}); err != nil {
 			return err
 		}
 		rows, err = s.rows(req, req.TS, view{r, d, m})
@@ -259,13 +262,15 @@ func (s *Server) scan(ctx context.Context, req *scanRequest, send func(chunk []b
 	return s.scanView(ctx, h, req, send)
 }
 
-// scanPast is scan, by the replica here as it is.
+// scanPast is scan, by the replica here as it is. It passes over no intent: see readPast.
 func (s *Server) scanPast(ctx context.Context, req *scanRequest, newest bool, send func(chunk []byte) error) error {
 	h, err := s.cfg.Store.PastView(req.Range, req.TS, newest)
 	if err != nil {
 		return err
 	}
-	return s.scanView(ctx, h, req, send)
+	here := *req
+	here.Passed = nil
+	return s.scanView(ctx, h, &here, send)
 }
 
 // scanView sends what a scan finds in a view, and closes it.
