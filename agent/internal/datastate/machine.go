@@ -25,6 +25,7 @@ type Machine struct {
 
 	applied *mirror      // as the commands up to the last Mirror left it
 	changes []lockChange // of commands since
+	last    *LockRecord  // of changes: the rows of a large transaction have it in common
 	shown   atomic.Pointer[mirror]
 }
 
@@ -68,7 +69,7 @@ func (m *Machine) Reload(r storage.Reader, desc *cluster.RangeDescriptor) error 
 	}
 	l = l.fenced(f.Closed())
 	m.fence.Store(f)
-	m.applied, m.changes = l, nil
+	m.applied, m.changes, m.last = l, nil, nil
 	m.shown.Store(l)
 	return nil
 }
@@ -77,7 +78,7 @@ func (m *Machine) Reload(r storage.Reader, desc *cluster.RangeDescriptor) error 
 // written, committed or not.
 func (m *Machine) Mirror() evaluation.Mirror {
 	if len(m.changes) > 0 {
-		m.applied, m.changes = m.applied.changed(m.changes), nil
+		m.applied, m.changes, m.last = m.applied.changed(m.changes), nil, nil
 	}
 	m.applied = m.applied.fenced(m.Fence().Closed())
 	return m.applied
@@ -242,7 +243,10 @@ func (m *Machine) writeLock(w storage.Writer, ts hlc.Timestamp, x *left) error {
 			l.Intent.TS = m.intentTS(string(x.key), ts)
 		}
 	}
-	m.changes = append(m.changes, lockChange{key: string(x.key), lock: l.shown()})
+	if !l.looksLike(m.last) {
+		m.last = l.shown()
+	}
+	m.changes = append(m.changes, lockChange{key: string(x.key), lock: m.last})
 	return w.Set(key, l.encode())
 }
 

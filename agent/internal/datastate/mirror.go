@@ -155,6 +155,13 @@ func (l *LockRecord) shown() *LockRecord {
 	return s
 }
 
+// looksLike reports whether mirrors hold l as shown, which is nil or what they hold of
+// another row.
+func (l *LockRecord) looksLike(shown *LockRecord) bool {
+	return shown != nil && len(l.Holders) == 0 && len(shown.Holders) == 0 && l.Intent != nil && shown.Intent != nil &&
+		l.Intent.TS == shown.Intent.TS && bytes.Equal(l.Intent.Record, shown.Intent.Record)
+}
+
 // changed is the mirror after changes, the later of which count.
 func (m *mirror) changed(changes []lockChange) *mirror {
 	// The last of each key is met first.
@@ -216,9 +223,9 @@ func loadMirror(r storage.Reader, desc *cluster.RangeDescriptor) (*mirror, error
 	if err != nil {
 		return nil, fmt.Errorf("read locks: %w", err)
 	}
-	m := &mirror{}
+	m, last := &mirror{}, (*LockRecord)(nil)
 	for ok := it.First(); ok && err == nil; ok = it.Next() {
-		err = m.load(it.Key(), it.Value())
+		last, err = m.load(it.Key(), it.Value(), last)
 	}
 	if err == nil {
 		err = it.Err()
@@ -232,22 +239,26 @@ func loadMirror(r storage.Reader, desc *cluster.RangeDescriptor) (*mirror, error
 	return m.orNone(), nil
 }
 
-func (m *mirror) load(key, value []byte) error {
+// load adds what a key says. last is what the row before has, and is returned as it is then.
+func (m *mirror) load(key, value []byte, last *LockRecord) (*LockRecord, error) {
 	if keys.IsTxnRecord(key) {
 		rec, err := decodeTxnRecord(bytes.Clone(value))
 		if err == nil {
 			m.records.add(string(key), rec)
 		}
-		return err
+		return last, err
 	}
 	row, err := keys.DecodeLock(key)
 	if err != nil {
-		return err
+		return last, err
 	}
 	l, err := decodeLockRecord(value)
 	if err != nil {
-		return err
+		return last, err
 	}
-	m.addRow(string(row), l.shown())
-	return nil
+	if !l.looksLike(last) {
+		last = l.shown()
+	}
+	m.addRow(string(row), last)
+	return last, nil
 }

@@ -56,11 +56,12 @@ func (t *Txn) Commit(ctx context.Context, muts []kv.Mutation, writer cluster.Wri
 		t.end(ending{state: Committed})
 		return 0, nil
 	}
-	c := &commit{t: t, m: t.m, writer: writer, with: with, muts: muts, rows: make([][]byte, len(muts)), todo: upTo(len(muts))}
+	c := &commit{t: t, m: t.m, writer: writer, with: with, muts: muts, rows: make([][]byte, len(muts))}
 	c.wait = &contention{m: t.m, t: t, since: t.m.cfg.Now(), limit: limit}
 	for i := range muts {
 		c.rows[i] = keys.Row(muts[i].Pool, keys.VShardOf(muts[i].Collection, muts[i].Key), muts[i].Collection, muts[i].Key)
 	}
+	c.todo = ordered(upTo(len(muts)), c.row)
 	ts, err := c.run(ctx)
 	var ambiguous *store.AmbiguousError
 	end := ending{state: Aborted, laid: c.laid, objects: c.prepared, err: err}
@@ -96,9 +97,10 @@ func (t *Txn) aside(ctx context.Context, muts []kv.Mutation, writer cluster.Writ
 
 func (c *commit) run(ctx context.Context) (hlc.Timestamp, error) {
 	var again replanning
+	var parts []*part // by range
 	for len(c.laid) == 0 && len(c.muts) > 0 && c.with == nil {
-		parts, err := c.m.parts(c.todo, c.row, c.size, 0)
-		if err != nil {
+		var err error
+		if parts, err = c.m.parts(c.todo, c.row, c.size, 0); err != nil {
 			return 0, err
 		}
 		if len(parts) > 1 || parts[0].bytes > roundBytes || !c.oneCommand() {
@@ -112,7 +114,7 @@ func (c *commit) run(ctx context.Context) (hlc.Timestamp, error) {
 			return 0, err
 		}
 	}
-	return c.inSeveral(ctx)
+	return c.inSeveral(ctx, parts)
 }
 
 func (c *commit) row(i int) []byte { return c.rows[i] }
@@ -128,6 +130,9 @@ func (c *commit) oneCommand() bool {
 	defer t.mu.Unlock()
 	if t.firm || t.iso == Serializable && len(t.reads.of) > 0 {
 		return false
+	}
+	if len(t.locked) == 0 {
+		return true
 	}
 	checked := c.checked()
 	for row, l := range t.locked {
@@ -221,9 +226,10 @@ func (c *commit) refused(r *datastate.Result, items []int) error {
 	}
 }
 
-// inSeveral commits by intents and a record.
-func (c *commit) inSeveral(ctx context.Context) (hlc.Timestamp, error) {
-	c.record = c.home()
+// inSeveral commits by intents and a record. parts are what is to be written, by range; nil:
+// that is not known.
+func (c *commit) inSeveral(ctx context.Context, parts []*part) (hlc.Timestamp, error) {
+	c.record = c.home(parts)
 	if c.with != nil {
 		c.prepared = true // maybe, whatever the answer is
 		if err := c.with.Prepare(ctx, c.t.id, c.record); err != nil {
@@ -232,14 +238,18 @@ func (c *commit) inSeveral(ctx context.Context) (hlc.Timestamp, error) {
 	}
 	var again replanning
 	for {
-		home, calls, parts, err := c.plan()
+		home, parts, err := c.plan()
 		if err != nil {
 			return 0, err
 		}
-		progress := len(calls) == 0
-		if len(calls) > 0 {
-			if progress, err = c.prewrite(ctx, calls, parts); err != nil {
+		progress := len(parts) == 0
+		for some := range slices.Chunk(parts, layParts) {
+			on, clear, err := c.prewrite(ctx, some)
+			if err != nil {
 				return 0, err
+			}
+			if progress = progress || on; !clear {
+				break
 			}
 		}
 		if len(c.todo) == len(c.rest) || c.m.cfg.Planted.commitsEarly() {
@@ -260,11 +270,11 @@ func (c *commit) inSeveral(ctx context.Context) (hlc.Timestamp, error) {
 // home chooses the record. It is best beside the row that others wait for: the locks of
 // the range of the record end with the commit, those of others a round later. Where
 // nobody waits it is in the range that has most to write.
-func (c *commit) home() []byte {
+func (c *commit) home(parts []*part) []byte {
 	if hot := c.m.hottest(c.rows); hot >= 0 && c.t.iso != Serializable && c.free() {
 		return c.t.moveRecord(c.rows[hot])
 	}
-	return c.t.recordAt(c.heaviest())
+	return c.t.recordAt(c.heaviest(parts))
 }
 
 // free reports whether the record may be another than that which those were told who met
@@ -275,6 +285,9 @@ func (c *commit) free() bool {
 	t := c.t
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if len(t.locked) == 0 {
+		return true
+	}
 	checked := c.checked()
 	for row, l := range t.locked {
 		if (l.durable || !checked[row]) && !c.m.cfg.Planted.movesRecord() {
@@ -295,67 +308,74 @@ func (c *commit) checked() map[string]bool {
 
 // heaviest is a row of the range that has the most to write: that range needs no intents.
 // nil: nothing is written.
-func (c *commit) heaviest() []byte {
+func (c *commit) heaviest(parts []*part) []byte {
 	if len(c.rows) == 0 {
 		return nil
 	}
-	parts, err := c.m.parts(c.todo, c.row, c.size, 0)
-	if err != nil {
-		return c.rows[0] // plan tells
+	if parts == nil {
+		var err error
+		if parts, err = c.m.parts(c.todo, c.row, c.size, 0); err != nil {
+			return c.rows[0] // plan tells
+		}
 	}
 	return c.rows[slices.MaxFunc(parts, func(a, b *part) int { return a.bytes - b.bytes }).items[0]]
 }
 
 // plan says what is to be laid as intents before the range home decides, and what that
 // writes at once.
-func (c *commit) plan() (home cluster.RangeID, calls []*kv.Call, laid []*part, err error) {
+func (c *commit) plan() (home cluster.RangeID, lay []*part, err error) {
 	if home = c.m.ranges.RangeOf(c.record); home == 0 {
-		return 0, nil, nil, &kv.UnavailableError{Cause: errNoRange}
+		return 0, nil, &kv.UnavailableError{Cause: errNoRange}
 	}
 	parts, err := c.m.parts(c.todo, c.row, c.size, chunkBytes)
 	if err != nil {
-		return 0, nil, nil, err
+		return 0, nil, err
 	}
 	c.rest = nil
 	for i, p := range parts {
 		c.t.noteRange(p.id)
-		if p.id == home && c.rest == nil && c.t.iso != Serializable {
+		switch {
+		case p.id == home && c.rest == nil && c.t.iso != Serializable:
 			c.rest = p.items
-			continue
-		}
-		if c.m.cfg.Planted.skipsPrewrite() && i == len(parts)-1 && len(c.laid) == 0 && len(calls) > 0 {
+		case c.m.cfg.Planted.skipsPrewrite() && i == len(parts)-1 && len(c.laid) == 0 && len(lay) > 0:
 			c.drop(p.items)
-			continue
+		default:
+			lay = append(lay, p)
 		}
-		calls = append(calls, &kv.Call{Range: p.id, Bytes: p.bytes, Rows: len(p.items), Request: &datastate.Prewrite{Writer: c.writer, Schemas: kv.SchemasOf(c.muts, p.items), Ops: c.ops(p.items), Txn: c.t.id, Record: c.record}})
-		laid = append(laid, p)
 	}
-	return home, calls, laid, nil
+	return home, lay, nil
 }
 
 // drop takes mutations from todo.
 func (c *commit) drop(items []int) {
-	gone := make(map[int]bool, len(items))
+	gone := make([]bool, len(c.muts))
 	for _, i := range items {
 		gone[i] = true
 	}
 	c.todo = slices.DeleteFunc(c.todo, func(i int) bool { return gone[i] })
 }
 
-// prewrite lays intents. progress: something was laid.
-func (c *commit) prewrite(ctx context.Context, calls []*kv.Call, parts []*part) (progress bool, err error) {
+// prewrite lays intents. progress: something was laid. clear: nobody was in the way.
+func (c *commit) prewrite(ctx context.Context, parts []*part) (progress, clear bool, err error) {
+	calls := make([]*kv.Call, len(parts))
+	for i, p := range parts {
+		calls[i] = &kv.Call{Range: p.id, Bytes: p.bytes, Rows: len(p.items), Request: &datastate.Prewrite{Writer: c.writer, Schemas: kv.SchemasOf(c.muts, p.items), Ops: c.ops(p.items), Txn: c.t.id, Record: c.record}}
+	}
 	c.m.ranges.Do(ctx, calls)
 	var by []datastate.Blocker
+	var laid []int
+	clear = true
 	for i, call := range calls {
 		switch {
 		case moved(call):
+			clear = false
 		case call.Err != nil:
 			if store.MaybeApplied(call.Err) {
-				c.lay(parts[i].items)
+				laid = append(laid, parts[i].items...)
 			}
 			err = worse(err, fmt.Errorf("commit: %w", notAmbiguous(call.Err)))
 		case call.Result.Outcome == datastate.Applied:
-			c.lay(parts[i].items)
+			laid = append(laid, parts[i].items...)
 			c.min = max(c.min, call.TS, call.Result.Min)
 			progress = true
 		case call.Result.Outcome == datastate.Blocked:
@@ -364,13 +384,14 @@ func (c *commit) prewrite(ctx context.Context, calls []*kv.Call, parts []*part) 
 			err = worse(err, c.refused(call.Result, parts[i].items))
 		}
 	}
+	c.lay(laid)
 	if c.m.cfg.Planted.commitsEarly() {
-		return progress, nil
+		return progress, true, nil
 	}
 	if err == nil && len(by) > 0 {
-		return true, c.wait.blocked(ctx, by)
+		return true, false, c.wait.blocked(ctx, by)
 	}
-	return progress, err
+	return progress, clear, err
 }
 
 // lay notes that mutations have intents, or may have.

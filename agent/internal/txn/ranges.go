@@ -38,6 +38,9 @@ const (
 	// could be made for ever.
 	chunkBytes = 1 << 20
 	chunkRows  = 512
+	// layParts is how many parts of a commit are made into requests at once: several times
+	// what is on its way, and a small part of a large transaction.
+	layParts = 64
 	// resolveCalls is how many requests to resolve intents of one transaction are under
 	// way at once. Nobody waits for them, and three other cleanups may run beside.
 	resolveCalls = 4
@@ -61,9 +64,7 @@ type part struct {
 // parts groups rows by range, in parts of at most so many bytes, and then of chunkRows
 // rows; 0: no bound. The first row of a part may be larger.
 func (m *Manager) parts(items []int, row func(i int) []byte, size func(i int) int, most int) ([]*part, error) {
-	if len(items) > inOrder {
-		items = slices.SortedFunc(slices.Values(items), func(a, b int) int { return bytes.Compare(row(a), row(b)) })
-	}
+	items = ordered(items, row)
 	var out []*part
 	open := map[cluster.RangeID]*part{}
 	for _, i := range items {
@@ -80,6 +81,15 @@ func (m *Manager) parts(items []int, row func(i int) []byte, size func(i int) in
 		p.items, p.bytes = append(p.items, i), p.bytes+n
 	}
 	return out, nil
+}
+
+// ordered are many items in the order of their rows, and few as they are.
+func ordered(items []int, row func(i int) []byte) []int {
+	compare := func(a, b int) int { return bytes.Compare(row(a), row(b)) }
+	if len(items) <= inOrder || slices.IsSortedFunc(items, compare) {
+		return items
+	}
+	return slices.SortedFunc(slices.Values(items), compare)
 }
 
 var errNoRange = errors.New("no range is known for the key")

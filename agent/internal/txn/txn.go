@@ -144,15 +144,12 @@ func (t *Txn) end(e ending) {
 	if e.state == Committed && len(e.laid) > t.m.cfg.SpanRows { // all are known to be there
 		c.rows, c.spans = nil, spans(e.laid, t.m.ranges.RangeOf)
 	}
-	written := make(map[string]bool, len(e.laid))
+	durable = durable || t.durable()
 	for _, row := range e.laid {
-		written[string(row)] = true
+		delete(t.locked, string(row)) // a range is asked once about a row
 	}
 	for _, row := range t.lockedRows() {
-		if !written[row] { // a range is asked once about a row
-			c.rows = append(c.rows, []byte(row))
-		}
-		durable = durable || t.locked[row].durable
+		c.rows = append(c.rows, []byte(row))
 	}
 	if !durable {
 		c.record = nil // nothing of it is in the range: only locks in memory

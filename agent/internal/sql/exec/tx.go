@@ -303,6 +303,7 @@ func (t *Tx) Commit(ctx context.Context, o CommitOptions) error {
 		return nil // nothing was done that needed it
 	}
 	muts := t.mutations(&o)
+	t.tables, t.undo = nil, nil // they may be large, and it is over
 	if o.With != nil {
 		t.txn.With(o.With)
 	}
@@ -324,12 +325,22 @@ func (t *Tx) Commit(ctx context.Context, o CommitOptions) error {
 
 // mutations are what the transaction writes.
 func (t *Tx) mutations(o *CommitOptions) (muts []kv.Mutation) {
+	rows, size := 0, 0
+	for _, b := range t.tables {
+		rows += len(b.rows)
+		for k := range b.rows {
+			size += len(k)
+		}
+	}
+	muts = make([]kv.Mutation, 0, rows)
+	all := make([]byte, 0, size) // the keys, in one piece: there may be millions
 	for _, b := range t.tables {
 		if o.Keep != nil && !o.Keep(b.table) {
 			continue
 		}
 		for k, w := range b.rows {
-			m := kv.Mutation{Pool: b.table.Pool(), Collection: b.table.ID(), Key: []byte(k), Delete: w.value == nil, Value: w.value,
+			all = append(all, k...)
+			m := kv.Mutation{Pool: b.table.Pool(), Collection: b.table.ID(), Key: all[len(all)-len(k) : len(all) : len(all)], Delete: w.value == nil, Value: w.value,
 				Expect: w.expect, ExpectTS: w.seen, Schema: o.version(b.table)}
 			muts = t.options.Planted.mirrored(append(muts, m), b.table, &m)
 		}
