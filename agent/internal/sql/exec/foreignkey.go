@@ -66,7 +66,7 @@ func (r *Run) settleKeys(ctx context.Context) error {
 			}
 		}
 	}
-	for _, w := range all {
+	for _, w := range byTable(all) {
 		if err := r.settleUnique(ctx, w); err != nil {
 			return err
 		}
@@ -91,6 +91,25 @@ func (r *Run) settleKeys(ctx context.Context) error {
 	}
 	r.work.late = nil
 	return nil
+}
+
+// byTable puts the changes of each table together: what they lock is locked in one go, and
+// each row of a parent once, however many parts a statement has written its rows in.
+func byTable(parts []writtenRows) []writtenRows {
+	if len(parts) < 2 {
+		return parts
+	}
+	var out []writtenRows
+	at := map[*catalog.Table]int{}
+	for _, w := range parts {
+		i, known := at[w.table]
+		if !known {
+			i = len(out)
+			at[w.table], out = i, append(out, writtenRows{table: w.table})
+		}
+		out[i].changes = append(out[i].changes, w.changes...)
+	}
+	return out
 }
 
 // arrive has new rows of a child refer to rows that are there, and locks those so that
