@@ -39,11 +39,12 @@ func TestLongLockWaitsAreTold(t *testing.T) {
 	}()
 	who := fmt.Sprintf("session %d of root on n1 has waited since", waiter.PgConn().PID())
 	whom := fmt.Sprintf("for locks of session %d of root on n2", holder.PgConn().PID())
+	held := fmt.Sprintf("for locks of session %d on n2", holder.PgConn().PID())
 	Eventually(t, 2*time.Minute, "the wait is told", func() error {
 		if out := c.Ctl("events", "--kind", "lock.wait"); !strings.Contains(out, who) || !strings.Contains(out, whom) {
 			return fmt.Errorf("the events are\n%s", out)
 		}
-		if r := c.TryCtl("check"); !strings.Contains(r.Stdout, "warn    LOCK_WAIT") {
+		if r := c.TryCtl("check"); !strings.Contains(r.Stdout, "warn    LOCK_WAIT") || !strings.Contains(r.Stdout, held) {
 			return fmt.Errorf("check says, with exit %d\n%s", r.Code, r.Stdout)
 		}
 		return nil

@@ -320,7 +320,7 @@ func longLockWaits(c *checkup) []breach {
 		}
 		t := &st.Transactions
 		holder := "a transaction"
-		if t.WaitsFor.PID != 0 { // its node is the same
+		if t.WaitsFor.PID != 0 { // it is a session's, and its node answers
 			holder = fmt.Sprintf("session %d", t.WaitsFor.PID)
 		}
 		out = append(out, breach{severity: severityWarn, nodes: []cluster.NodeID{n.ID}, command: "nodedbctl transactions --blocked", text: fmt.Sprintf(

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/client/adminpb"
 )
@@ -40,7 +41,33 @@ func (s *service) look(ctx context.Context, timeout float64) (*sight, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.nameHolders(ctx, &o, perNode(timeout))
 	return s.memory.see(&o, s.backend.Self()), nil
+}
+
+// nameHolders asks all nodes whose the locks are that are waited for long, where the node
+// of who waits does not know: they are held by a session of another.
+func (s *service) nameHolders(ctx context.Context, o *Observation, perNode time.Duration) {
+	var unknown []*cluster.TransactionRef
+	for id, st := range o.Statuses {
+		if t := &st.Transactions; t.WaitSeconds >= cluster.LongLockWait.Seconds() && t.WaitsFor.PID == 0 {
+			own := *st // what was told may be somebody else's, too
+			o.Statuses[id], unknown = &own, append(unknown, &own.Transactions.WaitsFor)
+		}
+	}
+	if len(unknown) == 0 {
+		return
+	}
+	holders := map[string]cluster.TransactionRef{}
+	found, _ := s.backend.Transactions(ctx, perNode)
+	for i := range found {
+		holders[found[i].ID] = found[i].Ref()
+	}
+	for _, w := range unknown {
+		if h, ok := holders[w.ID]; ok {
+			*w = h
+		}
+	}
 }
 
 // perNode is how long to wait for each node, of what the caller asks for in seconds.

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -121,4 +122,41 @@ func TestListTransactions(t *testing.T) {
 	if one := list(&adminpb.ListTransactionsRequest{Nodes: []uint32{2}, User: "app"}); len(one) != 1 || one[0].GetPid() != 20 {
 		t.Errorf("of app on n2: %v", one)
 	}
+}
+
+// TestCheckNamesTheHolder: of a long wait for a session of another node, which the node of
+// who waits does not know, check names both; and whoever looks on changes nothing of what
+// the nodes said.
+func TestCheckNamesTheHolder(t *testing.T) {
+	r := newRig(t)
+	wait := func(pid uint32, node cluster.NodeID, holder string) {
+		r.backend.statuses[node].Transactions = cluster.TransactionsStatus{Open: 1, Waiting: 1, Longest: cluster.TransactionRef{ID: "w", Node: node, PID: pid}, LongestUser: "app", WaitsFor: cluster.TransactionRef{ID: holder, Node: 1}, WaitSeconds: 31}
+	}
+	said := func(want ...string) {
+		t.Helper()
+		check, err := r.client("viewer").Check(t.Context(), &adminpb.CheckRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, rule := range check.GetRules() {
+			if rule.GetCode() == "LOCK_WAIT" {
+				got = append(got, rule.GetText())
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	r.backend.txns = []cluster.Transaction{{ID: "a", Node: 1, PID: 10, User: "viewer", State: cluster.TransactionIdle}}
+	wait(20, 2, "a")
+	wait(30, 3, "a")
+	both := []string{
+		"session 20 of app on n2 has waited 31 s for locks of session 10 on n1 (waiting on n2: 1)",
+		"session 30 of app on n3 has waited 31 s for locks of session 10 on n1 (waiting on n3: 1)",
+	}
+	said(both...)
+	r.backend.txns = nil // its node does not answer any more
+	both[0], both[1] = strings.Replace(both[0], "session 10", "a transaction", 1), strings.Replace(both[1], "session 10", "a transaction", 1)
+	said(both...)
 }
