@@ -442,7 +442,7 @@ func (c *Controller) finish(r *run) {
 	}
 	r.proof = nil
 	if proof.References > 0 {
-		r.retryAt = c.in.Now.Add(c.cfg.Retry)
+		r.op.Why, r.retryAt = leftWhy(proof), c.in.Now.Add(c.cfg.Retry)
 		return
 	}
 	var uuids []string

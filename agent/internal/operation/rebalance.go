@@ -178,6 +178,14 @@ func (s *step) done(snap *placement.Snapshot) bool {
 	return placement.Moved(snap, s.move)
 }
 
+// leftBehind reports whether From holds a replica that the move should have removed, not
+// one that somebody brought there after To had its own: ids of replicas rise.
+func (s *step) leftBehind(d *cluster.RangeDescriptor) bool {
+	from, holds := d.On(s.move.From)
+	to, arrived := d.On(s.move.To)
+	return holds && arrived && from.Replica < to.Replica
+}
+
 // settled reports whether the step is past the point at which it could be taken
 // back: at most a learner is left behind, which repair removes.
 func (s *step) settled(snap *placement.Snapshot) bool {
@@ -469,13 +477,13 @@ func (c *Controller) finishSteps(r *run) {
 		if it.Step != itemDone || s.transfers() || !found {
 			continue
 		}
-		if _, holds := d.On(s.move.From); holds {
+		if s.leftBehind(&d) {
 			proof.References++
 		}
 	}
 	r.proof = nil
 	if proof.References > 0 {
-		r.retryAt = c.in.Now.Add(c.cfg.Retry)
+		r.op.Why, r.retryAt = leftWhy(proof), c.in.Now.Add(c.cfg.Retry)
 		return
 	}
 	end := r.op
@@ -490,6 +498,11 @@ func (c *Controller) finishSteps(r *run) {
 		end.State, end.Proof = cluster.OpFailed, nil
 	}
 	r.command = c.command(r.op.ID, metastate.Command{Batch: c.endOf(r, &end)})
+}
+
+// leftWhy says that the proof has found what should be gone.
+func leftWhy(p *cluster.Proof) string {
+	return fmt.Sprintf("the proof waits: %d replicas are left where none should be", p.References)
 }
 
 func firstDropped(items []cluster.Item) string {

@@ -297,6 +297,35 @@ func TestMoveThatFailedOnce(t *testing.T) {
 	}
 }
 
+// TestMovedBackBeforeTheProof: a move that was made is over, although somebody brought a
+// replica back to where it came from before it could be proven. Nobody waits for that one
+// to go.
+func TestMovedBackBeforeTheProof(t *testing.T) {
+	r, _ := fourOn3(t, 5)
+	x := r.ranges[2]
+	from, id, back := x.leader, "", false
+	r.refuse = func(a Action) error {
+		if a.Kind == ActProof && a.Operation == id && !back {
+			return errBroken
+		}
+		return nil
+	}
+	id = r.start(cluster.OperationSpec{Kind: cluster.OpMove, Nodes: []cluster.NodeID{from, 4}, Range: 2, From: from, To: 4})
+	r.until("the proof waits", time.Minute, func() bool { return strings.Contains(r.op(id).Why, "the proof waits: ") })
+	leaves := otherVoter(r, placement.Move{Range: 2, From: from, To: 4})
+	dec := r.start(decommission(leaves)) // of four nodes: the range has to come back
+	r.until("the decommission", 2*time.Minute, r.ended(dec))
+	r.gone(dec, leaves)
+	if _, back = x.desc.On(from); !back {
+		t.Fatalf("nothing came back to %s: %v", from, x.desc.Replicas)
+	}
+	r.until("the move", time.Minute, r.ended(id))
+	if op := r.op(id); op.State != cluster.OpSucceeded || op.Proof == nil || op.Proof.References != 0 {
+		t.Errorf("%s %q, proof %+v", op.State, op.Why, op.Proof)
+	}
+	r.rest(time.Minute)
+}
+
 func TestCancelRebalance(t *testing.T) {
 	for after := 1; after < 40; after += 4 {
 		t.Run(fmt.Sprintf("after action %d", after), func(t *testing.T) {
