@@ -3,6 +3,7 @@
 package sim
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/nodedb/nodedb/agent/internal/gate"
@@ -11,6 +12,7 @@ import (
 // TestPlantedVersionBugsAreFound: what nodes keep of versions is worth its promise.
 func TestPlantedVersionBugsAreFound(t *testing.T) {
 	const seeds = 40
+	const newer = "written by a newer version of NodeDB than this binary knows"
 	for name, bug := range map[string]gate.Planted{
 		"writes above the gate before finalize":     {WriteAhead: true},
 		"a node forgets what it stored of versions": {Forget: true},
@@ -22,6 +24,9 @@ func TestPlantedVersionBugsAreFound(t *testing.T) {
 				cfg.PlantedVersions = bug
 				if _, errs := Run(t, cfg); len(errs) > 0 {
 					t.Logf("found by seed %d: %s", seed, errs[0])
+					if !strings.Contains(errs[0], newer) {
+						t.Errorf("found by another check than %q", newer)
+					}
 					return
 				}
 			}
