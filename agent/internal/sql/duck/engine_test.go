@@ -305,7 +305,7 @@ func TestFatWorkerIsKilled(t *testing.T) {
 	_, err := n.run(t.Context(), e, "SELECT length(replace(repeat('a', 60000000), 'a', 'bbbbbbbbbbbbbbbbbbbb'))", nil)
 	var e2 *Error
 	if !errors.As(err, &e2) || e2.Code != "53200" {
-		t.Fatalf("1.2 GB beside a limit of 64 MiB: %v, want 53200", err)
+		t.Fatalf("1.2 GB beside a limit of 64 MiB: %v, want 53200; the worker: %v", err, e.Status().LastErr)
 	}
 	n.check(t, e)
 	if s := e.Status(); s.Restarts == 0 || !strings.Contains(s.LastErr.Error(), "memory") {

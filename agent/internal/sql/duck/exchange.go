@@ -48,6 +48,7 @@ func (e *Engine) run(ctx context.Context, s *frame.Statement, scans *scanServer,
 		defer scans.stop()
 	}
 	payload := s.Encode()
+	var lost *Error
 	for range 2 {
 		x := &exchange{engine: e, scans: scans, events: make(chan event, rowsAhead)}
 		var err error
@@ -60,11 +61,12 @@ func (e *Engine) run(ctx context.Context, s *frame.Statement, scans *scanServer,
 		// The worker was found dead and has done nothing: another one may.
 		select {
 		case <-x.worker.gone:
+			lost = x.worker.lost() // it may have been killed for its memory before it said that it has begun
 		case <-ctx.Done():
 			return contextError(ctx)
 		}
 	}
-	return errLost()
+	return lost
 }
 
 var errNotBegun = errors.New("the worker has not begun the statement")
