@@ -529,3 +529,8 @@ func (c *Controller) reopen(r *run) bool {
 	}
 	return waits
 }
+
+// leftWhy says that the proof has found what should be gone.
+func leftWhy(p *cluster.Proof) string {
+	return fmt.Sprintf("the proof waits: %d replicas are left where none should be", p.References)
+}

@@ -211,8 +211,8 @@ func (c *Controller) checkSteps(r *run) {
 		r.say(cluster.OpQueued, string(placement.Collecting)+": not every node has reported yet")
 		return
 	}
-	if id := c.electing(r); id != 0 {
-		r.say(cluster.OpQueued, fmt.Sprintf("%s: %s is electing a leader", placement.Collecting, id))
+	if why := c.unsettled(r); why != "" {
+		r.say(cluster.OpQueued, string(placement.Collecting)+": "+why)
 		return
 	}
 	total := cluster.Progress{}
@@ -244,18 +244,27 @@ func (c *Controller) checkSteps(r *run) {
 	r.phase(c.firstPhase(r), c.in.Now)
 }
 
-// electing returns a range of the steps that has no leader for now: an election
-// makes no step stale; 0: there is none, or it has been waited for.
-func (c *Controller) electing(r *run) cluster.RangeID {
+// unsettled says which range of the steps has no leader for now, or one that has not heard
+// from who is to lead: an election, or the end of a transfer, makes no step stale. "": there
+// is none, or it has been waited for.
+func (c *Controller) unsettled(r *run) string {
 	if c.in.Now.Sub(r.checkedAt) >= c.cfg.Collect {
-		return 0
+		return ""
 	}
 	for i := range r.steps {
-		if x := c.snap.Range(r.steps[i].id()); x != nil && x.Leader == 0 && !itemEnded(&r.op.Items[i]) {
-			return x.Descriptor.ID
+		s := &r.steps[i]
+		x := c.snap.Range(s.id())
+		if x == nil || itemEnded(&r.op.Items[i]) {
+			continue
+		}
+		if x.Leader == 0 {
+			return fmt.Sprintf("%s is electing a leader", s.id())
+		}
+		if _, holds := x.Descriptor.On(s.transfer.To); s.transfers() && holds && !x.CaughtUp(s.transfer.To) {
+			return fmt.Sprintf("%s of %s has not caught up", s.transfer.To, s.id())
 		}
 	}
-	return 0
+	return ""
 }
 
 func (c *Controller) firstPhase(r *run) string {
@@ -498,11 +507,6 @@ func (c *Controller) finishSteps(r *run) {
 		end.State, end.Proof = cluster.OpFailed, nil
 	}
 	r.command = c.command(r.op.ID, metastate.Command{Batch: c.endOf(r, &end)})
-}
-
-// leftWhy says that the proof has found what should be gone.
-func leftWhy(p *cluster.Proof) string {
-	return fmt.Sprintf("the proof waits: %d replicas are left where none should be", p.References)
 }
 
 func firstDropped(items []cluster.Item) string {
