@@ -44,7 +44,7 @@ func aggregated(t *testing.T) *client {
 	t.Helper()
 	c := newFixture(t, startDuck(t)).open()
 	c.run("create table m(id int primary key, k int, i int, s smallint, l bigint, n numeric, n2 numeric(8,2), t text, d date, at timestamptz, b bool, u uuid, gone text)")
-	c.run(`insert into m select g, g % 5, case when g % 7 = 0 then null else g * 1000003 end, g % 11, g::bigint * 922337203685477, case when g % 9 = 0 then null else (g * 1.25) end,
+	c.run(`insert into m select g, g % 5, case when g % 7 = 0 then null else g * 1000003 end, g % 11, g::bigint * 922337203685477, case when g % 9 = 0 then null else (g * 7)::numeric end,
 		(g % 4) * 0.5, chr(97 + g % 6), date '2026-01-01' + g % 3, timestamptz '2026-01-01 00:00+00' + g * interval '1 hour', g % 2 = 0, null, 'x' from generate_series(1, 60) g`)
 	c.run("alter table m drop column gone")
 	c.run("alter table m add column extra int default 3")

@@ -24,7 +24,7 @@ func (s *Session) reading(plan *queryplan.Plan, q *syntax.Query, env *queryplan.
 	}
 	r = kv.Reading{
 		Writes: plan.With != nil || plan.Insert != nil || plan.Change != nil || plan.Instead != nil,
-		Locks:  plan.Select != nil && plan.Select.Lock != nil,
+		Locks:  plan.Locks() != nil,
 	}
 	if s.tx != nil && !s.modes.readOnly {
 		r.InTransaction = s.block || s.depth > 0 || s.tx.Wrote(nil) || s.modes.level() != txn.ReadCommitted

@@ -99,6 +99,9 @@ func beginCursor(ctx context.Context, sink RowSink, run *exec.Run, plan *querypl
 	if !ok {
 		return release, nil
 	}
+	if plan.Locks() != nil && plan.With != nil {
+		return release, syntax.Unsupported("a cursor of a query whose WITH locks rows", "Lock them by a statement of its own.")
+	}
 	if plan.With != nil {
 		return release, &Error{Code: "0A000", Message: "DECLARE CURSOR must not contain data-modifying statements in WITH"}
 	}

@@ -336,8 +336,8 @@ func (s *Session) runPlanned(ctx context.Context, p *Prepared, q *syntax.Query, 
 	if err != nil {
 		return "", err
 	}
-	if ts != 0 && reading.Consistency == kv.AsOf && plan.Select != nil && plan.Select.Lock != nil {
-		return "", syntax.Unsupported(plan.Select.Lock.Strength.String()+" with AS OF SYSTEM TIME", "The rows of the past cannot be locked.")
+	if ts != 0 && reading.Consistency == kv.AsOf && plan.Locks() != nil {
+		return "", syntax.Unsupported(plan.Locks().Strength.String()+" with AS OF SYSTEM TIME", "The rows of the past cannot be locked.")
 	}
 	if q.Analyze {
 		out = &output{sink: nobody{}}
@@ -413,13 +413,14 @@ func queryTag(q *syntax.Query, n int64) string {
 
 // permits refuses what a read-only transaction may not do.
 func (m modes) permits(q *syntax.Query, plan *queryplan.Plan) error {
-	locks := plan.Select != nil && plan.Select.Lock != nil
-	if !m.readOnly || q.Select != nil && !locks && plan.With == nil {
+	locked := plan.Locks()
+	locks := locked != nil
+	if !m.readOnly || q.Select != nil && !locks && (plan.With == nil || len(plan.With.Changing()) == 0) {
 		return nil
 	}
 	what := verb(q)
 	if locks {
-		what += " " + plan.Select.Lock.Strength.String()
+		what += " " + locked.Strength.String()
 	}
 	return &Error{Code: "25006", Message: "cannot execute " + what + " in a read-only transaction"}
 }

@@ -58,7 +58,7 @@ func (s *Session) showing(ctx context.Context, in catalog.Scope, text string, q 
 		return nil, syntax.Unsupported(fmt.Sprintf("a call of function %s in a view", plan.Routines[0].Object.Name), "Call it where the view is read.")
 	case plan.Signals != nil:
 		return nil, syntax.Unsupported("a call that reaches other sessions, in a view", "")
-	case plan.Select != nil && plan.Select.Lock != nil:
+	case plan.Locks() != nil:
 		return nil, syntax.Unsupported("FOR UPDATE and its like in a view", "Lock the rows where the view is read.")
 	}
 	out := &catalog.Showing{By: s.user}

@@ -2,6 +2,7 @@ package queryplan
 
 import (
 	"context"
+	"slices"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
@@ -55,12 +56,10 @@ func (p *Planner) update(ctx context.Context, s *pg.UpdateStmt, out *Plan) error
 		return err
 	}
 	announced := append([]datum.Type(nil), p.params.Types...)
-	locked, err := p.lockedChange(ch, changeSource{alias, s.GetWithClause(), s.GetFromClause(), s.GetWhereClause()}, s.GetTargetList())
+	locked, err := p.lockedChange(ch, changeSource{s.GetRelation(), s.GetWithClause(), s.GetFromClause(), s.GetWhereClause()}, s.GetTargetList())
 	switch {
 	case locked:
-	case s.GetWithClause() != nil:
-		return syntax.Unsupported("WITH in front of UPDATE", "Use a subquery in the FROM clause.")
-	case len(s.GetFromClause()) > 0:
+	case s.GetWithClause() != nil, len(s.GetFromClause()) > 0:
 		err = errSlow
 	default:
 		err = p.fastChange(ch, alias, s.GetWhereClause(), s.GetTargetList())
@@ -95,12 +94,10 @@ func (p *Planner) delete(ctx context.Context, s *pg.DeleteStmt, out *Plan) error
 	ch := &Change{Table: table, Delete: true}
 	alias := s.GetRelation().GetAlias().GetAliasname()
 	announced := append([]datum.Type(nil), p.params.Types...)
-	locked, err := p.lockedChange(ch, changeSource{alias, s.GetWithClause(), s.GetUsingClause(), s.GetWhereClause()}, nil)
+	locked, err := p.lockedChange(ch, changeSource{s.GetRelation(), s.GetWithClause(), s.GetUsingClause(), s.GetWhereClause()}, nil)
 	switch {
 	case locked:
-	case s.GetWithClause() != nil:
-		return syntax.Unsupported("WITH in front of DELETE", "Use a subquery in the USING clause.")
-	case len(s.GetUsingClause()) > 0:
+	case s.GetWithClause() != nil, len(s.GetUsingClause()) > 0:
 		err = errSlow
 	default:
 		err = p.fastChange(ch, alias, s.GetWhereClause(), nil)
@@ -221,7 +218,7 @@ func rowPart(m *pg.MultiAssignRef) *pg.Node {
 
 // slowDelete makes the SELECT that finds the rows.
 func (p *Planner) slowDelete(ctx context.Context, s *pg.DeleteStmt, ch *Change) (*besides, []Column, error) {
-	sel := p.rowsOf(s.GetRelation(), ch.Table, s.GetUsingClause(), s.GetWhereClause())
+	sel := p.rowsOf(ch.Table, changeSource{s.GetRelation(), s.GetWithClause(), s.GetUsingClause(), s.GetWhereClause()})
 	beside := p.beside(sel, s.GetUsingClause(), s.GetReturningList())
 	var columns []Column
 	var err error
@@ -234,7 +231,7 @@ func (p *Planner) slowDelete(ctx context.Context, s *pg.DeleteStmt, ch *Change) 
 // slowUpdate makes the SELECT that computes the rows and their new values, and gives what it
 // gives of the other relations.
 func (p *Planner) slowUpdate(ctx context.Context, s *pg.UpdateStmt, ch *Change) (*besides, []Column, error) {
-	sel := p.rowsOf(s.GetRelation(), ch.Table, s.GetFromClause(), s.GetWhereClause())
+	sel := p.rowsOf(ch.Table, changeSource{s.GetRelation(), s.GetWithClause(), s.GetFromClause(), s.GetWhereClause()})
 	for i, n := range s.GetTargetList() {
 		value := n.GetResTarget().GetVal()
 		if multi := value.GetMultiAssignRef(); multi != nil {
@@ -266,9 +263,9 @@ func (p *Planner) slowUpdate(ctx context.Context, s *pg.UpdateStmt, ch *Change) 
 	return beside, columns[len(ch.SetColumns):], nil
 }
 
-// typed gives a bare string the type of the column that it goes into.
+// typed gives a bare string or null the type of the column that it goes into.
 func typed(value *pg.Node, t datum.Type) *pg.Node {
-	if !bareString(value) {
+	if !bareString(value) && !bareNull(value) {
 		return value
 	}
 	name := &pg.TypeName{Names: []*pg.Node{stringNode("pg_catalog"), stringNode(t.Elem().String())}, Typemod: -1, Location: -1}
@@ -282,6 +279,7 @@ func typed(value *pg.Node, t datum.Type) *pg.Node {
 }
 
 func bareString(n *pg.Node) bool { return n.GetAConst().GetSval() != nil }
+func bareNull(n *pg.Node) bool   { return n.GetAConst().GetIsnull() }
 
 // inferParam gives a bare parameter without a type one.
 func (p *Planner) inferParam(n *pg.Node, t datum.Type) {
@@ -294,14 +292,27 @@ func (p *Planner) inferParam(n *pg.Node, t datum.Type) {
 	}
 }
 
-// rowsOf makes SELECT t.every, t.column FROM t, others WHERE condition.
-func (p *Planner) rowsOf(r *pg.RangeVar, table *catalog.Table, others []*pg.Node, where *pg.Node) *pg.SelectStmt {
-	alias := r.GetAlias().GetAliasname()
-	if alias == "" {
-		alias = r.GetRelname()
+// changeSource is where the rows of an UPDATE or DELETE come from.
+type changeSource struct {
+	relation *pg.RangeVar // the one that is changed
+	with     *pg.WithClause
+	from     []*pg.Node // FROM or USING
+	where    *pg.Node
+}
+
+// alias is what the rows that are changed are called.
+func (s *changeSource) alias() string {
+	if alias := s.relation.GetAlias().GetAliasname(); alias != "" {
+		return alias
 	}
-	sel := &pg.SelectStmt{LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE, WhereClause: where}
-	from := &pg.Node{Node: &pg.Node_RangeVar{RangeVar: r}}
+	return s.relation.GetRelname()
+}
+
+// rowsOf makes WITH ... SELECT t.every, t.column FROM t, others WHERE condition.
+func (p *Planner) rowsOf(table *catalog.Table, of changeSource) *pg.SelectStmt {
+	alias := of.alias()
+	sel := &pg.SelectStmt{LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE, WithClause: of.with, WhereClause: of.where}
+	from := &pg.Node{Node: &pg.Node_RangeVar{RangeVar: notOfWith(of.relation, of.with, table)}}
 	if p.view != nil {
 		from = proto.CloneOf(p.view.rows)
 		from.GetRangeSubselect().Alias = &pg.Alias{Aliasname: alias}
@@ -314,8 +325,22 @@ func (p *Planner) rowsOf(r *pg.RangeVar, table *catalog.Table, others []*pg.Node
 		sel.TargetList = append(sel.TargetList, resTarget(&pg.Node{Node: &pg.Node_ColumnRef{ColumnRef: &pg.ColumnRef{
 			Fields: []*pg.Node{stringNode(alias), stringNode(name)}, Location: -1}}}))
 	}
-	sel.FromClause = append([]*pg.Node{from}, others...)
+	sel.FromClause = append([]*pg.Node{from}, of.from...)
 	return sel
+}
+
+// notOfWith names the table that is changed so that no query in WITH is meant: one of its
+// name stands for itself everywhere but there.
+func notOfWith(r *pg.RangeVar, w *pg.WithClause, table *catalog.Table) *pg.RangeVar {
+	if r.GetSchemaname() != "" || !slices.ContainsFunc(w.GetCtes(), func(n *pg.Node) bool { return n.GetCommonTableExpr().GetCtename() == r.GetRelname() }) {
+		return r
+	}
+	out := proto.CloneOf(r)
+	out.Schemaname = table.Schema().Name
+	if out.Alias == nil {
+		out.Alias = &pg.Alias{Aliasname: r.GetRelname()}
+	}
+	return out
 }
 
 func resTarget(value *pg.Node) *pg.Node {
@@ -324,4 +349,8 @@ func resTarget(value *pg.Node) *pg.Node {
 
 func stringNode(s string) *pg.Node {
 	return &pg.Node{Node: &pg.Node_String_{String_: &pg.String{Sval: s}}}
+}
+
+func intNode(i int32) *pg.Node {
+	return &pg.Node{Node: &pg.Node_AConst{AConst: &pg.A_Const{Val: &pg.A_Const_Ival{Ival: &pg.Integer{Ival: i}}, Location: -1}}}
 }

@@ -60,7 +60,10 @@ type Assignment struct {
 
 func (p *Planner) insert(ctx context.Context, s *pg.InsertStmt, out *Plan) error {
 	if s.GetWithClause() != nil {
-		return syntax.Unsupported("WITH in front of INSERT", "Put it in front of the SELECT: INSERT INTO ... WITH ... SELECT.")
+		var err error
+		if s, err = withInside(s); err != nil {
+			return err
+		}
 	}
 	if to := p.instead(s.GetRelation(), cluster.OnInsert); to != nil {
 		return p.insertInstead(ctx, s, to, out)
@@ -328,16 +331,16 @@ func (p *Planner) selectRows(ctx context.Context, s *pg.InsertStmt, ins *Insert,
 	return nil
 }
 
-// typedTargets is sel with the types of the columns given to the bare strings that go
-// straight into them.
+// typedTargets is sel with the types of the columns given to the bare strings and nulls that
+// go straight into them.
 func typedTargets(sel *pg.SelectStmt, table *catalog.Table, targets []int) *pg.SelectStmt {
-	open := func(n *pg.Node, i int) bool {
-		return bareString(n) && i < len(targets) && !table.Columns[targets[i]].Type.IsString()
+	open := func(i int) bool {
+		return i < len(targets) && !table.Columns[targets[i]].Type.IsString()
 	}
 	found := false
 	each := func(sel *pg.SelectStmt, see func(n *pg.Node, i int) *pg.Node) {
 		for i, n := range sel.GetTargetList() {
-			if t := n.GetResTarget(); open(t.GetVal(), i) {
+			if t := n.GetResTarget(); open(i) && (bareString(t.GetVal()) || bareNull(t.GetVal())) {
 				if v := see(t.GetVal(), i); v != nil {
 					t.Val = v
 				}
@@ -346,7 +349,7 @@ func typedTargets(sel *pg.SelectStmt, table *catalog.Table, targets []int) *pg.S
 		for _, list := range sel.GetValuesLists() {
 			items := list.GetList().GetItems()
 			for i, n := range items {
-				if !open(n, i) {
+				if !open(i) || !bareString(n) { // beside nulls other rows say the type
 					continue
 				}
 				if v := see(n, i); v != nil {

@@ -58,9 +58,6 @@ func (p *Planner) insertInstead(ctx context.Context, s *pg.InsertStmt, to *Inste
 }
 
 func (p *Planner) updateInstead(ctx context.Context, s *pg.UpdateStmt, to *Instead, out *Plan) error {
-	if s.GetWithClause() != nil {
-		return syntax.Unsupported("WITH in front of UPDATE", "Use a subquery in the FROM clause.")
-	}
 	ch := &Change{Table: to.View}
 	err := p.setColumns(s, ch)
 	if err == nil {
@@ -74,11 +71,8 @@ func (p *Planner) updateInstead(ctx context.Context, s *pg.UpdateStmt, to *Inste
 }
 
 func (p *Planner) deleteInstead(ctx context.Context, s *pg.DeleteStmt, to *Instead, out *Plan) error {
-	if s.GetWithClause() != nil {
-		return syntax.Unsupported("WITH in front of DELETE", "Use a subquery in the USING clause.")
-	}
 	var err error
-	if to.Slow, _, err = p.slow(ctx, p.rowsOf(s.GetRelation(), to.View, s.GetUsingClause(), s.GetWhereClause())); err != nil {
+	if to.Slow, _, err = p.slow(ctx, p.rowsOf(to.View, changeSource{s.GetRelation(), s.GetWithClause(), s.GetUsingClause(), s.GetWhereClause()})); err != nil {
 		return err
 	}
 	return p.returnInstead(s.GetReturningList(), s.GetRelation(), s.GetUsingClause(), to, out)

@@ -156,14 +156,6 @@ func allOf(parts []*pg.Node) *pg.Node {
 	}
 }
 
-// changeSource is where the rows of an UPDATE or DELETE come from.
-type changeSource struct {
-	alias string
-	with  *pg.WithClause
-	from  []*pg.Node // FROM or USING
-	where *pg.Node
-}
-
 // lockedChange plans an UPDATE or DELETE whose rows a locking subquery names; ok is false
 // for others.
 func (p *Planner) lockedChange(ch *Change, from changeSource, set []*pg.Node) (ok bool, err error) {
@@ -183,7 +175,7 @@ func (p *Planner) lockedChange(ch *Change, from changeSource, set []*pg.Node) (o
 			return false, nil
 		}
 	}
-	alias := from.alias
+	alias := from.relation.GetAlias().GetAliasname()
 	if err := refuseLocking(sub); err != nil {
 		return true, err
 	}

@@ -145,3 +145,19 @@ func lockedRelations(clause *pg.LockingClause, from *scope) error {
 	}
 	return nil
 }
+
+// Locks is what a SELECT locks, itself or by its WITH; nil: nothing.
+func (p *Plan) Locks() *Locking {
+	switch {
+	case p.Select != nil:
+		return p.Select.Lock
+	case p.With == nil || len(p.With.Changing()) > 0:
+		return nil
+	}
+	for _, part := range p.With.Parts {
+		if part.Read && part.Plan.Select != nil && part.Plan.Select.Lock != nil {
+			return part.Plan.Select.Lock
+		}
+	}
+	return nil
+}

@@ -203,6 +203,9 @@ func (p *Planner) slow(ctx context.Context, s *pg.SelectStmt) (duck.Prepared, []
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := p.bindUnread(ctx, s); err != nil {
+		return nil, nil, err
+	}
 	if p.Slow == nil {
 		return nil, nil, &syntax.Error{Code: "0A000", Message: "this statement needs the SQL engine, which is not running on this node"}
 	}

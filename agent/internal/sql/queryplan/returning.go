@@ -49,7 +49,7 @@ func (p *Planner) beside(sel *pg.SelectStmt, others, returning []*pg.Node) *besi
 		out.aliases = nil
 	}
 	for _, alias := range out.aliases {
-		mark := resTarget(&pg.Node{Node: &pg.Node_AConst{AConst: &pg.A_Const{Val: &pg.A_Const_Ival{Ival: &pg.Integer{Ival: 0}}, Location: -1}}})
+		mark := resTarget(intNode(0))
 		mark.GetResTarget().Name = besideMark
 		every := resTarget(&pg.Node{Node: &pg.Node_ColumnRef{ColumnRef: &pg.ColumnRef{
 			Fields: []*pg.Node{stringNode(alias), {Node: &pg.Node_AStar{AStar: &pg.A_Star{}}}}, Location: -1}}})

@@ -14,8 +14,8 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
-// With is a statement whose WITH changes rows: each query of it is run once, and what it
-// gives is held for those that name it.
+// With is a statement whose WITH changes rows, or locks them: each query of it is run once,
+// and what it gives is held for those that name it.
 type With struct {
 	Parts []*Part
 	Main  *Plan
@@ -60,22 +60,43 @@ func changesRows(w *pg.WithClause) bool {
 	})
 }
 
-// with plans a statement whose WITH changes rows; ok is false for others.
+// locksRows says that a query of WITH is a SELECT that locks rows.
+func locksRows(w *pg.WithClause) bool {
+	return slices.ContainsFunc(w.GetCtes(), func(n *pg.Node) bool {
+		return len(n.GetCommonTableExpr().GetCtequery().GetSelectStmt().GetLockingClause()) > 0
+	})
+}
+
+// with plans a statement whose WITH changes or locks rows; ok is false for others. A change
+// of the rows that WITH locks, and that says nothing else of them, is one of its own: see
+// LockedKeys.
 func (p *Planner) with(ctx context.Context, q *syntax.Query, out *Plan) (ok bool, err error) {
 	if q.Call {
 		return false, nil
 	}
-	if !changesRows(clauseOf(q)) {
-		return false, nil
+	does := "changes"
+	if w := clauseOf(q); !changesRows(w) {
+		if !locksRows(w) {
+			return false, nil
+		}
+		does = "locks"
+		if q.Update != nil || q.Delete != nil {
+			before, announced := *p, slices.Clone(p.params.Types)
+			if err = p.planQuery(ctx, q, out); !isRefused(err) {
+				return true, err
+			}
+			*p, *out = before, Plan{}
+			p.params.Types = announced
+		}
 	}
 	w, rest := withOf(q)
 	switch {
 	case w.GetRecursive():
-		return true, syntax.Unsupported("WITH RECURSIVE that changes rows", "Leave RECURSIVE out, or use several statements.")
+		return true, syntax.Unsupported("WITH RECURSIVE that "+does+" rows", "Leave RECURSIVE out, or use several statements.")
 	case q.Explain:
-		return true, syntax.Unsupported("EXPLAIN of a WITH that changes rows", "Explain its queries one by one.")
+		return true, syntax.Unsupported("EXPLAIN of a WITH that "+does+" rows", "Explain its queries one by one.")
 	case q.AsOf != nil:
-		return true, syntax.Unsupported("a WITH that changes rows with AS OF SYSTEM TIME", "Use several statements.")
+		return true, syntax.Unsupported("a WITH that "+does+" rows with AS OF SYSTEM TIME", "Use several statements.")
 	}
 	p.parts = nil
 	for _, n := range w.GetCtes() {
@@ -103,6 +124,68 @@ func clauseOf(q *syntax.Query) *pg.WithClause {
 	default:
 		return q.Delete.GetWithClause()
 	}
+}
+
+// withInside is an INSERT with its WITH in front of the SELECT or VALUES that it adds, where
+// it means the same.
+func withInside(s *pg.InsertStmt) (*pg.InsertStmt, error) {
+	if s.GetSelectStmt() == nil {
+		return nil, syntax.Unsupported("WITH in front of INSERT ... DEFAULT VALUES", "Leave WITH out: nothing names its queries.")
+	}
+	out := proto.CloneOf(s)
+	outer, sel := out.GetWithClause(), out.GetSelectStmt().GetSelectStmt()
+	out.WithClause = nil
+	inner := sel.GetWithClause()
+	if inner == nil {
+		sel.WithClause = outer
+		return out, nil
+	}
+	for _, a := range outer.GetCtes() {
+		for _, b := range inner.GetCtes() {
+			if a.GetCommonTableExpr().GetCtename() == b.GetCommonTableExpr().GetCtename() {
+				return nil, syntax.Unsupported("two queries in WITH of one name, in front of INSERT and of its SELECT", "Give them different names.")
+			}
+		}
+	}
+	if outer.GetRecursive() != inner.GetRecursive() {
+		return nil, syntax.Unsupported("WITH and WITH RECURSIVE in front of one INSERT and its SELECT", "Put all queries into one WITH RECURSIVE.")
+	}
+	inner.Ctes = append(outer.GetCtes(), inner.GetCtes()...)
+	return out, nil
+}
+
+// bindUnread plans the queries in WITH that no other names: they are not run, and what is
+// wrong with them is an error all the same. The engine would not look at them.
+func (p *Planner) bindUnread(ctx context.Context, s *pg.SelectStmt) error {
+	named := map[string]bool{}
+	for _, n := range s.GetWithClause().GetCtes() {
+		named[n.GetCommonTableExpr().GetCtename()] = false
+	}
+	if len(named) == 0 {
+		return nil
+	}
+	err := (&syntax.Query{Select: s}).Walk(func(n *pg.Node) (bool, error) {
+		if r := n.GetRangeVar(); r != nil && r.GetSchemaname() == "" {
+			named[r.GetRelname()] = true
+		}
+		return true, nil
+	})
+	if err != nil {
+		return err
+	}
+	probe := &pg.SelectStmt{LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE, TargetList: []*pg.Node{resTarget(intNode(1))}}
+	for _, n := range s.GetWithClause().GetCtes() {
+		if name := n.GetCommonTableExpr().GetCtename(); !named[name] {
+			named[name] = true
+			probe.FromClause = append(probe.FromClause, &pg.Node{Node: &pg.Node_RangeVar{RangeVar: &pg.RangeVar{Relname: name, Inh: true, Relpersistence: "p", Location: -1}}})
+		}
+	}
+	if len(probe.FromClause) == 0 {
+		return nil
+	}
+	probe.WithClause = s.GetWithClause()
+	_, _, err = p.slow(ctx, probe)
+	return err
 }
 
 // part plans a query in WITH.
@@ -215,7 +298,7 @@ func (w *With) plans() []*Plan {
 // one changes: two that change rows of one table, but for an INSERT behind others.
 func (p *Planner) refuseWith(w *With) error {
 	if p.calls {
-		return syntax.Unsupported("a call of a function of PL/pgSQL in a statement whose WITH changes rows", "Use several statements.")
+		return syntax.Unsupported("a call of a function of PL/pgSQL in a statement whose WITH changes or locks rows", "Use several statements.")
 	}
 	changed := map[cluster.ObjectID]bool{}
 	for _, plan := range w.plans() {
@@ -234,7 +317,7 @@ func (p *Planner) refuseWith(w *With) error {
 		case plan.Change != nil:
 			table = plan.Change.Table
 		case plan.Instead != nil:
-			return syntax.Unsupported("INSTEAD OF triggers in a statement whose WITH changes rows", "Use several statements.")
+			return syntax.Unsupported("INSTEAD OF triggers in a statement whose WITH changes or locks rows", "Use several statements.")
 		default:
 			continue
 		}

@@ -110,6 +110,7 @@ func (r *rewriter) with(w *pg.WithClause) error {
 	if w == nil {
 		return nil
 	}
+	seen := map[string]bool{}
 	for _, n := range w.Ctes {
 		c := n.GetCommonTableExpr()
 		if c.SearchClause != nil || c.CycleClause != nil {
@@ -121,6 +122,10 @@ func (r *rewriter) with(w *pg.WithClause) error {
 		}
 		rel := &relation{}
 		name := c.Ctename
+		if seen[name] {
+			return errorf("42712", c.Location, "WITH query name \"%s\" specified more than once", name)
+		}
+		seen[name] = true
 		if w.Recursive {
 			r.scope.ctes[name] = rel
 			if r.seeds == nil {
@@ -135,6 +140,9 @@ func (r *rewriter) with(w *pg.WithClause) error {
 		cols, err := r.query(sub, r.scope)
 		if r.mayWrite = mayWrite; err != nil {
 			return err
+		}
+		if given := len(c.Aliascolnames); cols.known && given > len(cols.list) {
+			return errorf("42P10", c.Location, "WITH query \"%s\" has %d columns available but %d columns specified", name, len(cols.list), given)
 		}
 		rel.columns, rel.known = rename(cols, c.Aliascolnames), cols.known
 		r.scope.ctes[name] = rel
