@@ -291,10 +291,13 @@ func (s *Session) copyFrom(ctx context.Context, c *copying, client CopyClient) (
 	if alone {
 		s.open(s.defaults(), c.at)
 		defer func() {
-			if err != nil {
-				s.endTransaction(true)
-			} else {
+			switch {
+			case err == nil:
 				err = s.finish(ctx)
+			case s.server.cfg.Planted.copyStays():
+				err = errors.Join(err, s.finish(ctx))
+			default:
+				s.endTransaction(true)
 			}
 		}()
 	}

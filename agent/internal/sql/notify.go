@@ -134,7 +134,7 @@ func (s *Session) notify(channel, payload string) error {
 func (s *Session) settleNotifying(committed bool) {
 	n := &s.notifying
 	said, list := n.said, n.list
-	if n.said, n.list, n.seen = nil, nil, nil; !committed {
+	if n.said, n.list, n.seen = nil, nil, nil; !committed && !s.server.cfg.Planted.tellsUndone() {
 		return
 	}
 	for _, x := range said {

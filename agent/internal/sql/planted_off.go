@@ -15,4 +15,14 @@ func (Planted) missTrigger() bool { return false }
 
 func (Planted) missBody() bool { return false }
 
+func (Planted) tellsUndone() bool { return false }
+
+func (Planted) keepsUndone() bool { return false }
+
+func (Planted) copyStays() bool { return false }
+
+func (Planted) namedAgain() bool { return false }
+
+func (Planted) sweepsAtOnce() bool { return false }
+
 func (Planted) exec() (p exec.Planted) { return p }

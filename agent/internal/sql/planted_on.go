@@ -15,6 +15,16 @@ type Planted struct {
 	MissTrigger bool
 	// MissBody has a change of the function of a trigger be no change of the trigger's table.
 	MissBody bool
+	// TellUndone has what a transaction notified be told although it was rolled back.
+	TellUndone bool
+	// KeepUndone has ROLLBACK TO take back nothing of what was notified.
+	KeepUndone bool
+	// CopyStays has the rows before the one that a COPY failed on be committed.
+	CopyStays bool
+	// NamedAgain has a query of WITH that others name run with those that nobody names, too.
+	NamedAgain bool
+	// SweepAtOnce has the temporary objects of nodes be dropped as soon as they seem to be gone.
+	SweepAtOnce bool
 	// Exec are those of the fast path.
 	Exec exec.Planted
 }
@@ -26,5 +36,15 @@ func (p Planted) endAfter() bool { return p.EndAfter }
 func (p Planted) missTrigger() bool { return p.MissTrigger }
 
 func (p Planted) missBody() bool { return p.MissBody }
+
+func (p Planted) tellsUndone() bool { return p.TellUndone }
+
+func (p Planted) keepsUndone() bool { return p.KeepUndone }
+
+func (p Planted) copyStays() bool { return p.CopyStays }
+
+func (p Planted) namedAgain() bool { return p.NamedAgain }
+
+func (p Planted) sweepsAtOnce() bool { return p.SweepAtOnce }
 
 func (p Planted) exec() exec.Planted { return p.Exec }

@@ -196,7 +196,7 @@ func (s *Server) sweepTemporary(ctx context.Context, away map[cluster.NodeID]tim
 			continue
 		}
 		since, isAway := away[o.Temporary.Node]
-		if o.Temporary.Node != s.cfg.Node && (!isAway || now.Sub(since) < goneAfter) {
+		if o.Temporary.Node != s.cfg.Node && (!isAway || now.Sub(since) < goneAfter && !s.cfg.Planted.sweepsAtOnce()) {
 			continue
 		}
 		in := s.catalog.Scope(nil, o.Parent, nil)

@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -59,23 +60,31 @@ func TestTemporaryIsOfItsSession(t *testing.T) {
 
 // TestTemporaryOfNodesThatAreGone: the node that leads the meta range drops it after a while.
 func TestTemporaryOfNodesThatAreGone(t *testing.T) {
+	if err := temporaryStays(t, Planted{}); err != nil {
+		t.Error(err)
+	}
+}
+
+func temporaryStays(t *testing.T, faults Planted) error {
 	f := newFixture(t, nil)
+	f.server.cfg.Planted = faults
 	f.server.cfg.Node = 9 // which nobody knows
 	c := f.open()
 	c.want("CREATE TABLE", "create temp table t (a int)")
 	f.server.cfg.Node = 1
 	away, now := map[cluster.NodeID]time.Time{}, time.Now()
+	c.session.temp.Store(0)
 	for _, after := range []time.Duration{0, goneAfter - time.Second} {
 		f.server.sweepTemporary(t.Context(), away, now.Add(after))
 		if len(f.temporarySchemas()) != 1 {
-			t.Fatalf("dropped after %s", after)
+			return fmt.Errorf("dropped after %s", after)
 		}
 	}
-	c.session.temp.Store(0)
 	f.server.sweepTemporary(t.Context(), away, now.Add(goneAfter))
 	if left := f.temporarySchemas(); len(left) != 0 {
-		t.Errorf("%d schemas are left over", len(left))
+		return fmt.Errorf("%d schemas are left over", len(left))
 	}
+	return nil
 }
 
 // TestTemporaryTakesThePrivilege: TEMPORARY on the database.

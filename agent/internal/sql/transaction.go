@@ -389,7 +389,9 @@ func (s *Session) backTo(ctx context.Context, p *savepoint) {
 		s.notice("WARNING", "01000", "locks that were taken since the savepoint stay until the end of the transaction: %v", err)
 	}
 	s.advisoriesBackTo(p.advisories)
-	s.notifying.backTo(p.notified)
+	if !s.server.cfg.Planted.keepsUndone() {
+		s.notifying.backTo(p.notified)
+	}
 	s.draft, s.deferring = p.draft, p.deferring
 	s.settings.BackTo(p.settings)
 	s.followSettings()

@@ -28,7 +28,7 @@ func (s *Session) runWith(ctx context.Context, w *queryplan.With, run *exec.Run,
 		return 0, err
 	}
 	for _, t := range w.Parts {
-		if !t.Read && t.Changes() {
+		if (!t.Read || s.server.cfg.Planted.namedAgain()) && t.Changes() {
 			if err := s.runPart(ctx, t, run); err != nil {
 				return 0, err
 			}

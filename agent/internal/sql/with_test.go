@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
@@ -31,4 +32,34 @@ func TestWithIsOneStatement(t *testing.T) {
 	c.run("rollback")
 	c.want("CREATE TRIGGER", "create trigger g after delete on t for each row begin insert into t (id, name) values (old.id + 1000, old.name); end")
 	c.want("0A000 triggers in a statement whose WITH changes rows is not supported", "with a as (delete from t) select 1")
+}
+
+// TestWithRunsOnce: each query of a WITH changes its rows once, however often it is named.
+func TestWithRunsOnce(t *testing.T) {
+	if err := withOnce(t, Planted{}); err != nil {
+		t.Error(err)
+	}
+}
+
+func withOnce(t *testing.T, faults Planted) error {
+	f := newFixture(t, startDuck(t))
+	f.server.cfg.Planted = faults
+	c := f.open()
+	c.run("create table n (id int primary key, n int)")
+	c.run("create table log (id int generated always as identity primary key, n int)")
+	c.run("insert into n values (1, 0), (2, 0)")
+	for _, s := range [][2]string{
+		{"with u as (update n set n = n + 1 returning n) insert into log (n) select n from u", "INSERT 0 2"},
+		{"with u as (update n set n = n + 1 returning id, n) select a.n from u a join u b on a.id = b.id", "2\n2\nSELECT 2"},
+		{"with u as (update n set n = n + 1 where id = 1) select 1", "1\nSELECT 1"},
+		{"with l as (insert into log (n) values (7) returning n) select n from l", "7\nSELECT 1"},
+		{"with d as (delete from log where n = 7 returning n), i as (insert into log (n) select n + 1 from d returning n) update n set n = n + (select sum(n) from i) where id = 2", "UPDATE 1"},
+		{"select id, n from n order by id", "1|3\n2|10\nSELECT 2"},
+		{"select n from log order by id", "1\n1\n8\nSELECT 3"},
+	} {
+		if got := c.run(s[0]); got != s[1] {
+			return fmt.Errorf("%s: %q, want %q", s[0], got, s[1])
+		}
+	}
+	return nil
 }
