@@ -183,6 +183,7 @@ func (c *Config) Validate() error {
 		n, portErr := strconv.ParseUint(port, 10, 16)
 		need(err == nil && portErr == nil && n > 0, "%s %q is not host:port", l.flag, l.addr)
 		need(err != nil || c.AdvertiseHost != "" || !wildcard(host), "%s %q listens on every address: say with --advertise-host under which one others reach this machine", l.flag, l.addr)
+		need(err != nil || c.AdvertiseHost != "" || wildcard(host) || auth.CheckHost(host) == nil, "%s %q has no host name or address that others can reach: say with --advertise-host which one has", l.flag, l.addr)
 	}
 	if c.AdvertiseHost != "" {
 		err := auth.CheckHost(c.AdvertiseHost)

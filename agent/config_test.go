@@ -73,6 +73,12 @@ func TestConfigReportsEveryFault(t *testing.T) {
 		if ok.Validate() == nil {
 			t.Errorf("--advertise-host %q was accepted", host)
 		}
+		if listens := DefaultConfig("d"); host != "0.0.0.0" {
+			listens.ListenAdmin = host + ":6480"
+			if listens.Validate() == nil {
+				t.Errorf("--listen-admin %q was accepted", listens.ListenAdmin)
+			}
+		}
 	}
 }
 
@@ -83,6 +89,7 @@ func FuzzDecodeConfig(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(text)
+	f.Add([]byte("listenSql: 12\t..0.1:6"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		c := DefaultConfig("d")
 		if c.decode(text) != nil || c.Validate() != nil {
