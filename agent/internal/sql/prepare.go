@@ -175,7 +175,7 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 			}
 			return s.server.systemTable(schema, name)
 		},
-		Session: duck.Session{User: s.user, SessionUser: s.sessionUser(), Database: s.options.Database, SearchPath: p.searchPath, Temporary: temporaryOf(scope), TimeZone: p.basis.timeZone, PID: s.options.PID, Registry: s.registry,
+		Session: duck.Session{User: s.user, SessionUser: s.sessionUser(), Database: s.options.Database, SearchPath: p.searchPath, Temporary: temporaryOf(scope), TimeZone: p.basis.timeZone, PID: s.options.PID, Version: s.server.version, Registry: s.registry,
 			Setting: func(name string) (string, bool) {
 				p.asked = true
 				return s.setting(strings.ToLower(name))
@@ -217,6 +217,7 @@ func slowTable(t *catalog.Table) *duck.Table {
 	for i, c := range t.Columns {
 		out.Columns[i] = duck.TableColumn{Name: c.Name, Type: c.Type, Modifier: c.Modifier, NotNull: c.NeverNull(), Hidden: c.Hidden}
 	}
+	out.Key = t.PrimaryColumns()
 	return out
 }
 

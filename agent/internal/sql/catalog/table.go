@@ -193,6 +193,25 @@ func (t *Table) ColumnIndex(name string) (int, bool) {
 // KeyName is the name of the constraint that Key is the primary key by; "": by none.
 func (t *Table) KeyName() string { return t.Desc.Collection.KeyName }
 
+// PrimaryColumns are the indexes in Columns of those of the primary key that a constraint
+// says; none: there is none, or rows may break it for a while.
+func (t *Table) PrimaryColumns() []int {
+	if t.KeyName() != "" {
+		return t.Key
+	}
+	for _, x := range t.Indexes {
+		if x.Desc.Constraint != cluster.PrimaryConstraint || x.Desc.Dropped || !x.Readable() || !x.Single() {
+			continue
+		}
+		columns := make([]int, len(x.Columns))
+		for i, c := range x.Columns {
+			columns[i] = c.Column
+		}
+		return columns
+	}
+	return nil
+}
+
 // IsKey reports whether the column with the index is part of the key.
 func (t *Table) IsKey(index int) bool { return slices.Contains(t.Key, index) }
 

@@ -138,6 +138,10 @@ func nullary(name string) Expr {
 		return lastval()
 	case "gen_random_uuid", "uuid_generate_v4":
 		return &fn{typ: datum.UUID, volatile: true, eval: func(*Env, []datum.Datum) (datum.Datum, error) { return randomUUID(), nil }}
+	case "txid_current": // as the engine's
+		return &fn{typ: datum.Int8, moment: true, eval: func(env *Env, _ []datum.Datum) (datum.Datum, error) {
+			return datum.MakeInt(datum.Int8, env.Now.UnixMicro()), nil
+		}}
 	case "version":
 		return sessionText(datum.Text, func(s *Session) string { return s.Version })
 	case "current_database":

@@ -49,14 +49,7 @@ func (r *rewriter) plain(n *pg.Node, to []*relation) (column, bool) {
 		return column{}, false
 	}
 	s := r.scope
-	names, star := fieldNames(ref)
-	if star {
-		return column{}, false
-	}
 	c, ok := s.find(ref)
-	if !ok && s.merged && len(names) == 1 { // USING: either side will do where both are equal
-		return column{}, false
-	}
 	if !ok || c.scan == nil {
 		return column{}, false
 	}

@@ -113,10 +113,10 @@ func (r *rewriter) join(j *pg.JoinExpr) ([]*relation, error) {
 		return nil, err
 	}
 	defer func() { r.scope.relations = r.scope.relations[:before] }()
-	if j.IsNatural || len(j.UsingClause) > 0 {
-		r.scope.merged = true
-		quoteNames(j.UsingClause)
+	if err := r.merge(j, left, right); err != nil {
+		return nil, err
 	}
+	quoteNames(j.UsingClause)
 	switch j.Jointype {
 	case pg.JoinType_JOIN_INNER:
 		r.constrain(j.Quals, append(append([]*relation(nil), left...), right...))

@@ -402,6 +402,11 @@ func specialNow(r *rewriter, _ *pg.FuncCall) (finish, error) {
 	return func(*pg.Node) (*pg.Node, error) { return r.nowNode(), nil }, nil
 }
 
+// specialTransaction numbers the transaction by when it began, in microseconds since 1970.
+func specialTransaction(r *rewriter, _ *pg.FuncCall) (finish, error) {
+	return func(*pg.Node) (*pg.Node, error) { return call("epoch_us", r.nowNode()), nil }, nil
+}
+
 func constantText(value func(*rewriter) string) special {
 	return func(r *rewriter, _ *pg.FuncCall) (finish, error) {
 		return func(*pg.Node) (*pg.Node, error) { return sqlText(value(r)), nil }, nil

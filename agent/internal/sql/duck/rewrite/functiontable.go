@@ -97,7 +97,7 @@ var specials = map[string]special{
 	"current_user":        constantText(func(r *rewriter) string { return r.in.Session.User }),
 	"session_user":        constantText(func(r *rewriter) string { return r.in.Session.SessionUser }),
 	"pg_get_userbyid":     roleName,
-	"version":             constantText(func(r *rewriter) string { return r.setting("version") }),
+	"version":             constantText(func(r *rewriter) string { return r.in.Session.Version }),
 	"pg_encoding_to_char": constantText(func(*rewriter) string { return "UTF8" }),
 	"pg_client_encoding":  constantText(func(*rewriter) string { return "UTF8" }),
 	"pg_backend_pid": func(r *rewriter, _ *pg.FuncCall) (finish, error) {
@@ -128,7 +128,7 @@ var specials = map[string]special{
 	"pg_get_serial_sequence":  serialSequence, "pg_get_partkeydef": noText, "pg_get_statisticsobjdef_columns": noText,
 	"pg_tablespace_location": noText, "inet_client_addr": noText, "inet_server_addr": noText,
 	"pg_relation_size": noNumber, "pg_total_relation_size": noNumber, "pg_table_size": noNumber, "pg_indexes_size": noNumber,
-	"pg_database_size": noNumber, "txid_current": zero, "pg_stat_get_numscans": noNumber, "pg_get_partition_constraintdef": noText, "pg_get_statisticsobjdef": noText,
+	"pg_database_size": noNumber, "txid_current": specialTransaction, "pg_stat_get_numscans": noNumber, "pg_get_partition_constraintdef": noText, "pg_get_statisticsobjdef": noText,
 }
 
 // specialSignal is for functions that end sessions, where they are no column of the
@@ -205,10 +205,6 @@ func lateSetting(_ *rewriter, f *pg.FuncCall) (finish, error) {
 	return func(*pg.Node) (*pg.Node, error) {
 		return call("error", cast(text("ND0A000 set_config in this query is not supported"), "VARCHAR")), nil
 	}, nil
-}
-
-func zero(*rewriter, *pg.FuncCall) (finish, error) {
-	return func(*pg.Node) (*pg.Node, error) { return cast(integer(0), "BIGINT"), nil }, nil
 }
 
 func firstArgument(_ *rewriter, f *pg.FuncCall) (finish, error) {

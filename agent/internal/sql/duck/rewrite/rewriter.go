@@ -38,6 +38,8 @@ type rewriter struct {
 	// seeds are told the columns of the first part of a recursive query: the second knows
 	// them by its name.
 	seeds map[*pg.SelectStmt]func(columns)
+	// merged are the columns that joins make of two each.
+	merged map[*pg.JoinExpr][]string
 	// nesting counts macros that name an argument twice within each other.
 	nesting int
 	// refused is what is not supported where no error can be returned.
@@ -345,6 +347,7 @@ func (r *rewriter) block(s *pg.SelectStmt) (columns, error) {
 	if err != nil {
 		return columns{}, err
 	}
+	r.dependent(s, out)
 	r.mayWrite = mayWrite
 	r.writesTargets(s, out)
 	r.mayWrite = false
@@ -376,7 +379,7 @@ func (r *rewriter) targets(s *pg.SelectStmt) (columns, error) {
 		}
 		ref := t.Val.GetColumnRef()
 		if ref != nil && len(ref.Fields) > 0 && ref.Fields[len(ref.Fields)-1].GetAStar() != nil {
-			expanded, cols, ok := r.star(ref)
+			expanded, cols, ok := r.star(s, ref)
 			out.list = append(out.list, cols...)
 			if out.known = out.known && ok; !ok {
 				expanded = []*pg.Node{n}
@@ -406,38 +409,4 @@ func (r *rewriter) targets(s *pg.SelectStmt) (columns, error) {
 	}
 	s.TargetList = list
 	return out, nil
-}
-
-// star expands * or t.*; ok=false leaves it to DuckDB.
-func (r *rewriter) star(ref *pg.ColumnRef) (targets []*pg.Node, cols []column, ok bool) {
-	rels := r.scope.relations
-	if len(ref.Fields) > 1 {
-		name := ref.Fields[len(ref.Fields)-2].GetString_().GetSval()
-		rel := r.scope.relation(name)
-		if rel == nil {
-			return nil, nil, false
-		}
-		rels = []*relation{rel}
-	} else if r.scope.merged {
-		return nil, nil, false
-	}
-	for _, rel := range rels {
-		if !rel.known || rel.name == "" {
-			return nil, nil, false
-		}
-		seen := map[string]bool{}
-		for _, c := range rel.columns {
-			if c.hidden {
-				continue
-			}
-			if seen[c.name] {
-				return nil, nil, false
-			}
-			seen[c.name] = true
-			field := pg.MakeColumnRefNode([]*pg.Node{str(rel.name), str(c.name)}, -1)
-			targets = append(targets, pg.MakeResTargetNodeWithVal(field, -1))
-			cols = append(cols, c)
-		}
-	}
-	return targets, cols, true
 }

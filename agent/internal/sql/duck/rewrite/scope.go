@@ -41,8 +41,8 @@ type scope struct {
 	parent    *scope
 	relations []*relation
 	ctes      map[string]*relation
-	// merged says that USING or NATURAL made columns of two into one.
-	merged bool
+	// merged are the columns that USING or NATURAL have made of two.
+	merged map[string]column
 	// distinct says that ORDER BY may name nothing but what is selected.
 	distinct bool
 }
@@ -98,6 +98,9 @@ func (s *scope) find(ref *pg.ColumnRef) (column, bool) {
 				hit = c
 			}
 			known = known && r.known
+		}
+		if c, ok := s.merged[name]; ok && hits > 1 {
+			return c, true
 		}
 		switch {
 		case hits == 1 && known:

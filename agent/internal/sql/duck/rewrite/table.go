@@ -15,6 +15,8 @@ type Table struct {
 	Name    string
 	OID     uint32 // what 'name'::regclass answers
 	Columns []TableColumn
+	// Key holds the indexes in Columns of its primary key's; none: it has none.
+	Key []int
 	// Rows is an estimate for the optimizer, 0 if unknown.
 	Rows int64
 	// Query is what it shows, if it is a view. It is not changed.
@@ -47,6 +49,7 @@ type Session struct {
 	Temporary   Schema   // of the session's temporary objects
 	TimeZone    string   // IANA name; empty: UTC
 	PID         uint32   // pg_backend_pid
+	Version     string   // version()
 	// Registry knows the objects that regclass and its kin are of, as they are when it is
 	// called; nil: none.
 	Registry func() Registry

@@ -1,0 +1,127 @@
+package rewrite
+
+import (
+	"slices"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// dependent adds to GROUP BY the columns that a statement uses of tables whose primary keys
+// stand there: as in PostgreSQL a group has one value of each. Others are left as they are,
+// and refused by the engine. out are the columns of s.
+func (r *rewriter) dependent(s *pg.SelectStmt, out columns) {
+	grouped := r.grouped(s, out)
+	if len(grouped) == 0 {
+		return
+	}
+	use := func(ref *pg.ColumnRef) {
+		rel, name, ok := r.scope.own(ref)
+		if !ok || grouped[rel][name] || !rel.keyedBy(grouped[rel]) {
+			return
+		}
+		grouped[rel][name] = true
+		s.GroupClause = append(s.GroupClause, pg.MakeColumnRefNode([]*pg.Node{str(rel.name), str(name)}, -1))
+	}
+	for _, l := range [][]*pg.Node{s.DistinctClause, s.TargetList, s.WindowClause, s.SortClause, {s.HavingClause}} {
+		for _, n := range l {
+			outsideAggregates(n.ProtoReflect(), use)
+		}
+	}
+}
+
+// grouped are the columns that stand in GROUP BY, of relations with a primary key; none if it
+// has grouping sets, each of which lacks some.
+func (r *rewriter) grouped(s *pg.SelectStmt, out columns) map[*relation]map[string]bool {
+	var found map[*relation]map[string]bool
+	for _, n := range s.GroupClause {
+		if n.GetGroupingSet() != nil {
+			return nil
+		}
+		for _, rel := range r.scope.relations {
+			name, ok := r.groupedColumn(n, s, out, rel)
+			if !ok || rel.scan == nil || len(rel.scan.Table.Key) == 0 {
+				continue
+			}
+			if found == nil {
+				found = map[*relation]map[string]bool{}
+			}
+			if found[rel] == nil {
+				found[rel] = map[string]bool{}
+			}
+			found[rel][name] = true
+		}
+	}
+	return found
+}
+
+// groupedColumn is the column of rel that an item of GROUP BY is: by its name, or as an output
+// column's number or name. One that JOIN ... USING has made is of both sides.
+func (r *rewriter) groupedColumn(n *pg.Node, s *pg.SelectStmt, out columns, rel *relation) (name string, ok bool) {
+	ref := n.GetColumnRef()
+	if at := int(n.GetAConst().GetIval().GetIval()); at >= 1 && at <= len(s.TargetList) {
+		ref = s.TargetList[at-1].GetResTarget().GetVal().GetColumnRef()
+	} else if names, _ := fieldNames(&pg.ColumnRef{Fields: ref.GetFields()}); len(names) == 1 && !r.scope.has(names[0]) {
+		i := slices.IndexFunc(out.list, func(c column) bool { return c.name == names[0] })
+		if i >= 0 && i < len(s.TargetList) {
+			ref = s.TargetList[i].GetResTarget().GetVal().GetColumnRef()
+		}
+	}
+	if ref == nil {
+		return "", false
+	}
+	names, star := fieldNames(ref)
+	if star || len(names) == 0 || len(names) > 1 && names[len(names)-2] != rel.name {
+		return "", false
+	}
+	name = names[len(names)-1]
+	_, ok = rel.column(name)
+	return name, ok
+}
+
+// keyedBy reports whether all of a table's primary key is among some of its columns.
+func (r *relation) keyedBy(names map[string]bool) bool {
+	for _, k := range r.scan.Table.Key {
+		if !slices.ContainsFunc(r.columns, func(c column) bool { return c.index == k && names[c.name] }) {
+			return false
+		}
+	}
+	return true
+}
+
+// own finds the one FROM item of this very query that a column is of.
+func (s *scope) own(ref *pg.ColumnRef) (rel *relation, name string, ok bool) {
+	names, star := fieldNames(ref)
+	if star || len(names) == 0 {
+		return nil, "", false
+	}
+	name = names[len(names)-1]
+	for _, r := range s.relations {
+		if _, has := r.column(name); !has || len(names) > 1 && names[len(names)-2] != r.name {
+			continue
+		}
+		if ok {
+			return nil, "", false
+		}
+		rel, ok = r, true
+	}
+	return rel, name, ok && rel.scan != nil
+}
+
+// has reports whether a FROM item of this query has a column of the name.
+func (s *scope) has(name string) bool {
+	return slices.ContainsFunc(s.relations, func(r *relation) bool { _, ok := r.column(name); return ok })
+}
+
+// outsideAggregates calls fn with the columns below m that are no arguments of aggregates.
+func outsideAggregates(m protoreflect.Message, fn func(*pg.ColumnRef)) {
+	if n, ok := m.Interface().(*pg.Node); ok {
+		if f := n.GetFuncCall(); f != nil && f.Over == nil && aggregates[lastName(f.Funcname)] {
+			return
+		}
+		if ref := n.GetColumnRef(); ref != nil {
+			fn(ref)
+		}
+	}
+	children(m, func(c protoreflect.Message) { outsideAggregates(c, fn) })
+}
