@@ -36,6 +36,10 @@ func appendDatum(b *frame.Batch, i int, d *datum.Datum) error {
 			b.String(i, datum.EnumKey(*d))
 			return nil
 		}
+		if d.Type == datum.Numeric {
+			b.String(i, d.Text())
+			return nil
+		}
 		if d.Type == datum.Bpchar { // DuckDB compares as text what PostgreSQL compares so
 			b.String(i, d.Unpadded())
 			return nil

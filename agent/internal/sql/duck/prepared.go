@@ -80,9 +80,12 @@ func (p *prepared) zoned() bool {
 func (p *prepared) addTable(scan *rewrite.Scan) error {
 	shape := frame.Shape{Rows: scan.Table.Rows}
 	var types []frame.Type
-	for _, i := range scan.Columns {
+	for k, i := range scan.Columns {
 		c := scan.Table.Columns[i]
 		t, ok := rewrite.FrameType(c.Type, c.Modifier)
+		if scan.Text[k] {
+			t = frame.Type{Kind: frame.Text}
+		}
 		if !ok {
 			return &Error{Code: "0A000", Message: fmt.Sprintf("column %q has the type %s, which queries do not support", c.Name, c.Type.SQLName())}
 		}
@@ -216,7 +219,11 @@ func (p *prepared) describeColumn(i int, f frame.Field) error {
 		if origin.Scan != nil {
 			c.Table, c.TableColumn = origin.Scan.Table, origin.Index
 			declared := c.Table.Columns[c.TableColumn]
-			if t, ok := rewrite.FrameType(declared.Type, declared.Modifier); ok && t == f.Type {
+			t, ok := rewrite.FrameType(declared.Type, declared.Modifier)
+			switch {
+			case origin.Text:
+				c.Modifier = declared.Modifier
+			case ok && t == f.Type:
 				c.Type, c.Modifier = declared.Type, declared.Modifier
 				d.Normal = true
 			}

@@ -59,6 +59,16 @@ func (r *rewriter) beforeCast(t *pg.TypeCast) (finish, error) {
 			if r.accepts {
 				r.takesText(t.Arg)
 			}
+		case to == datum.Numeric && numericType(mod) != numericType(-1): // of that scale to the engine
+			r.accepts = false
+			after, err := r.castCall(builtin.CastName(to, mod), t)
+			if after == nil || err != nil {
+				return nil, err
+			}
+			return func(n *pg.Node) (*pg.Node, error) {
+				out, err := after(n)
+				return cast(out, numericType(mod).SQL()), err
+			}, nil
 		case to.IsNumber():
 			return r.castCall(builtin.CastName(to, mod), t)
 		}

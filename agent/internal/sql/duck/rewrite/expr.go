@@ -41,6 +41,9 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 		if err := r.opaqueCall(x.FuncCall); err != nil {
 			return nil, err
 		}
+		if err := r.withinGroup(x.FuncCall); err != nil {
+			return nil, err
+		}
 		if after := r.writtenAggregate(n, x.FuncCall, lastName(x.FuncCall.Funcname)); after != nil {
 			return after, nil
 		}
@@ -50,24 +53,7 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 		r.accepts = r.textual[n]
 		return r.beforeCast(x.TypeCast)
 	case *pg.Node_SortBy:
-		if after := r.sortsWritten(x.SortBy); after != nil {
-			return after, nil
-		}
-		if r.typeOf(x.SortBy.Node) == datum.JSON {
-			return nil, errorf("42883", x.SortBy.Location, "could not identify an ordering operator for type json")
-		}
-		if len(x.SortBy.UseOp) == 0 && r.typeOf(x.SortBy.Node) == datum.JSONB && !r.scope.distinct {
-			return func(n *pg.Node) (*pg.Node, error) {
-				n.GetSortBy().Node = ordered(n.GetSortBy().Node)
-				return n, nil
-			}, nil
-		}
-		if len(x.SortBy.UseOp) == 0 && r.typeOf(x.SortBy.Node) == datum.Interval && !r.scope.distinct {
-			return func(n *pg.Node) (*pg.Node, error) {
-				n.GetSortBy().Node = call("nd_span", n.GetSortBy().Node)
-				return n, nil
-			}, nil
-		}
+		return r.beforeSort(x.SortBy)
 	}
 	return nil, nil
 }

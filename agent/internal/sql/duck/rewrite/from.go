@@ -63,9 +63,10 @@ func (r *rewriter) scanOf(table *Table, name string, alias *pg.Alias) (*pg.Node,
 		if c.Hidden && !r.hidden[c.Name] {
 			continue
 		}
-		s.Columns = append(s.Columns, i)
+		text := c.Type == datum.Numeric && numericType(c.Modifier) == numericType(-1) && !r.merges(c.Name)
+		s.Columns, s.Text = append(s.Columns, i), append(s.Text, text)
 		rel.columns = append(rel.columns, column{
-			name: c.Name, typ: c.Type, modifier: c.Modifier, scan: s, index: i, hidden: c.Hidden, notNull: c.NotNull,
+			name: c.Name, typ: c.Type, modifier: c.Modifier, scan: s, index: i, hidden: c.Hidden, notNull: c.NotNull, text: text,
 		})
 	}
 	r.scans = append(r.scans, s)

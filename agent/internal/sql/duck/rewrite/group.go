@@ -11,6 +11,7 @@ import (
 // stand there: as in PostgreSQL a group has one value of each. Others are left as they are,
 // and refused by the engine. out are the columns of s.
 func (r *rewriter) dependent(s *pg.SelectStmt, out columns) {
+	r.groupsDecimals(s, out)
 	grouped := r.grouped(s, out)
 	if len(grouped) == 0 {
 		return
@@ -21,11 +22,34 @@ func (r *rewriter) dependent(s *pg.SelectStmt, out columns) {
 			return
 		}
 		grouped[rel][name] = true
-		s.GroupClause = append(s.GroupClause, pg.MakeColumnRefNode([]*pg.Node{str(rel.name), str(name)}, -1))
+		by := pg.MakeColumnRefNode([]*pg.Node{str(rel.name), str(name)}, -1)
+		r.takesText(by) // of one value each, whatever its form
+		s.GroupClause = append(s.GroupClause, by)
 	}
 	for _, l := range [][]*pg.Node{s.DistinctClause, s.TargetList, s.WindowClause, s.SortClause, {s.HavingClause}} {
 		for _, n := range l {
 			outsideAggregates(n.ProtoReflect(), use)
+		}
+	}
+}
+
+// groupsDecimals has numerics that are texts to the engine be decimals where GROUP BY names
+// them: 1.5 and 1.50 are one group.
+func (r *rewriter) groupsDecimals(s *pg.SelectStmt, out columns) {
+	for _, n := range s.GroupClause {
+		items := []*pg.Node{n}
+		if set := n.GetGroupingSet(); set != nil {
+			items = set.Content
+		}
+		for _, n := range items {
+			for _, rel := range r.scope.relations {
+				name, ok := r.groupedColumn(n, s, out, rel)
+				for i := range rel.columns {
+					if ok && rel.columns[i].name == name {
+						rel.columns[i].decimal = true
+					}
+				}
+			}
 		}
 	}
 }
@@ -56,7 +80,8 @@ func (r *rewriter) grouped(s *pg.SelectStmt, out columns) map[*relation]map[stri
 }
 
 // groupedColumn is the column of rel that an item of GROUP BY is: by its name, or as an output
-// column's number or name. One that JOIN ... USING has made is of both sides.
+// column's number or name. One that JOIN ... USING has made
+// is of the side that has all of its values.
 func (r *rewriter) groupedColumn(n *pg.Node, s *pg.SelectStmt, out columns, rel *relation) (name string, ok bool) {
 	ref := n.GetColumnRef()
 	if at := int(n.GetAConst().GetIval().GetIval()); at >= 1 && at <= len(s.TargetList) {
@@ -75,6 +100,9 @@ func (r *rewriter) groupedColumn(n *pg.Node, s *pg.SelectStmt, out columns, rel 
 		return "", false
 	}
 	name = names[len(names)-1]
+	if c, merged := r.scope.merged[name]; merged && len(names) == 1 && c.scan != rel.scan {
+		return "", false
+	}
 	_, ok = rel.column(name)
 	return name, ok
 }

@@ -29,7 +29,7 @@ func (r *rewriter) native(f *pg.FuncCall, c *builtin.Call) bool {
 	}
 	switch name {
 	case "abs", "mod":
-		return true
+		return !slices.ContainsFunc(f.Args, r.writes)
 	case "ceil", "ceiling", "floor", "round", "trunc":
 		if len(c.Args) == 2 {
 			scale, ok := smallInteger(f.Args[1])

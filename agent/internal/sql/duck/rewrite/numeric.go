@@ -3,7 +3,6 @@ package rewrite
 import (
 	"slices"
 	"strconv"
-	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
@@ -37,7 +36,7 @@ func (r *rewriter) writes(n *pg.Node) bool {
 	switch x := n.GetNode().(type) {
 	case *pg.Node_ColumnRef:
 		c, ok := r.scope.find(x.ColumnRef)
-		return ok && c.text
+		return ok && c.text && !c.decimal
 	case *pg.Node_TypeCast:
 		if m := typmod(datum.Numeric, x.TypeCast.TypeName); len(x.TypeCast.TypeName.Typmods) > 0 {
 			return m >= 4 && int(m-4)&0x7ff >= frame.NumericScale
@@ -63,14 +62,21 @@ func (r *rewriter) writes(n *pg.Node) bool {
 
 func (r *rewriter) writesCall(f *pg.FuncCall) bool {
 	name := lastName(f.Funcname)
+	if givesRow(name) && f.Over != nil && len(f.Args) > 0 {
+		return r.writes(f.Args[0])
+	}
 	if name == "avg" && len(f.Args) == 1 && (f.Over != nil || f.AggDistinct) {
 		t := r.typeOf(f.Args[0])
-		return (t.IsInt() || t == datum.Numeric) && !r.writes(f.Args[0])
+		return (t.IsInt() || t == datum.Numeric) && !(f.AggDistinct && r.writes(f.Args[0]))
 	}
-	if len(f.Args) == 1 && f.Over == nil && !f.AggDistinct {
+	if len(f.Args) == 1 && !f.AggDistinct {
 		switch name {
 		case "sum", "min", "max":
 			return r.writes(f.Args[0])
+		}
+	}
+	if len(f.Args) == 1 && f.Over == nil && !f.AggDistinct {
+		switch name {
 		case "avg", "stddev", "stddev_pop", "stddev_samp", "variance", "var_pop", "var_samp":
 			return r.typeOf(f.Args[0]).IsInt() || r.typeOf(f.Args[0]) == datum.Numeric
 		}
@@ -84,6 +90,9 @@ func (r *rewriter) writesCall(f *pg.FuncCall) bool {
 }
 
 func (r *rewriter) writesOperator(e *pg.A_Expr) bool {
+	if e.Kind == pg.A_Expr_Kind_AEXPR_NULLIF {
+		return r.writes(e.Lexpr) && (r.typeOf(e.Rexpr) == datum.Numeric || r.typeOf(e.Rexpr).IsInt())
+	}
 	if e.Kind != pg.A_Expr_Kind_AEXPR_OP {
 		return false
 	}
@@ -221,6 +230,9 @@ var (
 // textualOperator is an operator of numbers that gives a written numeric, or compares one;
 // nil: it is none.
 func (r *rewriter) textualOperator(n *pg.Node, e *pg.A_Expr) finish {
+	if e.Kind == pg.A_Expr_Kind_AEXPR_NULLIF && r.textual[n] && r.writes(n) {
+		return r.writtenNullif(e)
+	}
 	if e.Kind != pg.A_Expr_Kind_AEXPR_OP || e.Rexpr == nil {
 		return nil
 	}
@@ -257,6 +269,17 @@ func (r *rewriter) textualOperator(n *pg.Node, e *pg.A_Expr) finish {
 	return func(n *pg.Node) (*pg.Node, error) {
 		e := n.GetAExpr()
 		return r.computed(builtin.NumericOperator(op), twoNumerics, "", a(e.Lexpr), b(e.Rexpr)), nil
+	}
+}
+
+// writtenNullif is NULLIF of a number that is a text.
+func (r *rewriter) writtenNullif(e *pg.A_Expr) finish {
+	a, b := r.writtenText(e.Lexpr), r.writtenText(e.Rexpr)
+	return func(n *pg.Node) (*pg.Node, error) {
+		value := a(n.GetAExpr().Lexpr)
+		equal := r.computed(builtin.NumericCompare, twoNumerics, "INTEGER", clone(value), b(n.GetAExpr().Rexpr))
+		when := &pg.CaseWhen{Expr: pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("=")}, equal, integer(0), -1), Result: sqlNull()}
+		return &pg.Node{Node: &pg.Node_CaseExpr{CaseExpr: &pg.CaseExpr{Args: []*pg.Node{{Node: &pg.Node_CaseWhen{CaseWhen: when}}}, Defresult: value}}}, nil
 	}
 }
 
@@ -326,64 +349,32 @@ func (r *rewriter) writtenTexts(l []*pg.Node) []func(*pg.Node) *pg.Node {
 	return out
 }
 
-// writtenAggregate computes an aggregate of the texts of all its numbers; nil: it is none
-// such.
-func (r *rewriter) writtenAggregate(n *pg.Node, f *pg.FuncCall, name string) finish {
-	if len(f.Args) != 1 || (f.Over != nil || f.AggDistinct) && (name != "avg" || r.writes(f.Args[0])) {
-		return nil
+// standsForDecimal reports whether n is a column of texts in the place of a decimal.
+func (r *rewriter) standsForDecimal(n *pg.Node) bool {
+	ref := n.GetColumnRef()
+	if ref == nil {
+		return false
 	}
-	t, accepted := r.typeOf(f.Args[0]), r.textual[n] && r.writes(n)
-	deviation := strings.HasPrefix(name, "stddev") || strings.HasPrefix(name, "var")
-	switch {
-	case !t.IsInt() && t != datum.Numeric:
-		return nil
-	case name == "avg" && accepted:
-		return r.average(f)
-	case deviation:
-	case (name == "sum" || name == "min" || name == "max") && accepted:
-	default:
-		return nil
-	}
-	form := r.writtenText(f.Args[0])
-	return func(n *pg.Node) (*pg.Node, error) {
-		list := renamed(n, "string_agg", form(n.GetFuncCall().Args[0]), text(","))
-		array := pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("||")}, pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("||")}, text("{"), list, -1), text("}"), -1)
-		out := r.computed(builtin.NumericAggregate(name), numerics, "", array)
-		if !accepted {
-			return r.asDecimal(out), nil
-		}
-		return out, nil
-	}
+	c, ok := r.scope.find(ref)
+	return ok && c.text && (c.decimal || !r.textual[n])
 }
 
-// average is the quotient of a sum and a number of values.
-func (r *rewriter) average(f *pg.FuncCall) finish {
-	again := &pg.FuncCall{Funcname: []*pg.Node{str("sum")}, Args: f.Args, AggOrder: f.AggOrder, AggFilter: f.AggFilter, Funcformat: f.Funcformat, Location: -1}
-	sum := &pg.Node{Node: &pg.Node_FuncCall{FuncCall: again}}
-	form := r.writtenText(sum)
-	written := r.writes(sum)
-	if written {
-		r.takesText(f.Args[0])
+// writtenSubquery rewrites a subquery that gives one value, in whose place a text will do, and
+// notes whether it is one. done=false: it is none such.
+func (r *rewriter) writtenSubquery(n *pg.Node) (done bool, err error) {
+	l := n.GetSubLink()
+	if l.GetSubLinkType() != pg.SubLinkType_EXPR_SUBLINK || !r.textual[n] {
+		return false, nil
 	}
-	argument := r.writtenText
-	var of func(*pg.Node) *pg.Node
-	if written {
-		of = argument(f.Args[0])
+	s := l.Subselect.GetSelectStmt()
+	mayWrite := r.mayWrite
+	r.mayWrite = true
+	cols, err := r.query(s, r.scope)
+	r.mayWrite = mayWrite
+	if err == nil && cols.known && len(cols.list) == 1 && cols.list[0].text {
+		r.givesText[n] = true
 	}
-	return func(n *pg.Node) (*pg.Node, error) {
-		arg := n.GetFuncCall().Args[0]
-		count := &pg.FuncCall{Funcname: []*pg.Node{str("count")}, Args: []*pg.Node{arg}, AggFilter: f.AggFilter, AggDistinct: f.AggDistinct, Over: f.Over, Funcformat: f.Funcformat, Location: -1}
-		total := renamed(n, "sum", arg)
-		if written {
-			list := renamed(n, "string_agg", of(arg), text(","))
-			array := pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("||")}, pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("||")}, text("{"), list, -1), text("}"), -1)
-			total = r.computed(builtin.NumericAggregate("sum"), numerics, "", array)
-		} else {
-			total = form(total)
-		}
-		number := call("nullif", &pg.Node{Node: &pg.Node_FuncCall{FuncCall: count}}, integer(0))
-		return r.computed(builtin.NumericOperator("/"), twoNumerics, "", total, cast(number, "VARCHAR")), nil
-	}
+	return true, err
 }
 
 // asDecimal makes a written numeric a decimal of the engine, which fails if that has not
@@ -412,7 +403,11 @@ func (r *rewriter) writesTargets(s *pg.SelectStmt, cols columns) {
 	}
 	for i, n := range s.TargetList {
 		t := n.GetResTarget()
-		if cols.list[i].scan != nil || !r.writes(t.GetVal()) {
+		if t.GetVal().GetSubLink() != nil { // which says so once it is rewritten
+			r.takesText(t.Val)
+			continue
+		}
+		if r.merges(cols.list[i].name) || !r.writes(t.GetVal()) {
 			continue
 		}
 		r.takesText(t.Val)
@@ -432,7 +427,7 @@ func (r *rewriter) writesTargets(s *pg.SelectStmt, cols columns) {
 // groupsWritten reports whether GROUP BY has a numeric that could be written.
 func (r *rewriter) groupsWritten(s *pg.SelectStmt) bool {
 	for _, n := range s.GroupClause {
-		if r.typeOf(n) == datum.Numeric && r.writes(n) || n.GetAConst() != nil || n.GetGroupingSet() != nil {
+		if !r.textual[n] && r.typeOf(n) == datum.Numeric && r.writes(n) || n.GetAConst() != nil || n.GetGroupingSet() != nil {
 			return true
 		}
 	}

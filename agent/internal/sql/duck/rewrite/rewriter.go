@@ -38,8 +38,15 @@ type rewriter struct {
 	// seeds are told the columns of the first part of a recursive query: the second knows
 	// them by its name.
 	seeds map[*pg.SelectStmt]func(columns)
-	// merged are the columns that joins make of two each.
-	merged map[*pg.JoinExpr][]string
+	// merged are the columns that joins make of two each, using the names of all of them;
+	// natural says that any may be.
+	merged  map[*pg.JoinExpr][]string
+	using   map[string]bool
+	natural bool
+	// givesText are subqueries of one value that turned out to give a text.
+	givesText map[*pg.Node]bool
+	// given are orders of values of which an aggregate gives one.
+	given map[*pg.SortBy]bool
 	// nesting counts macros that name an argument twice within each other.
 	nesting int
 	// refused is what is not supported where no error can be returned.
@@ -363,6 +370,11 @@ func (r *rewriter) block(s *pg.SelectStmt) (columns, error) {
 	for _, l := range [][]*pg.Node{s.DistinctClause, s.TargetList, s.GroupClause, s.WindowClause} {
 		if err := r.list(l); err != nil {
 			return columns{}, err
+		}
+	}
+	for i, n := range s.TargetList {
+		if i < len(out.list) && r.givesText[n.GetResTarget().GetVal()] {
+			out.list[i].text, out.list[i].typ = true, datum.Numeric
 		}
 	}
 	return out, nil

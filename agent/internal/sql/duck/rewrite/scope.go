@@ -17,6 +17,7 @@ type column struct {
 	notNull  bool
 	written  bool // a part of a json
 	text     bool // a numeric that is a text to the engine
+	decimal  bool // one that is made a decimal wherever it stands: groups are of equal ones
 }
 
 // asWritten reports whether values are json that is as somebody wrote it.

@@ -198,3 +198,21 @@ func shared(left, right []*relation) (names []string) {
 	}
 	return names
 }
+
+// findMerges notes the names of columns that joins of a statement make one of two each. Their
+// numerics have to be equal where their values are: they are decimals.
+func (r *rewriter) findMerges(s *pg.SelectStmt) {
+	visit(s.ProtoReflect(), func(n *pg.Node) {
+		j := n.GetJoinExpr()
+		r.natural = r.natural || j.GetIsNatural()
+		for _, name := range j.GetUsingClause() {
+			if r.using == nil {
+				r.using = map[string]bool{}
+			}
+			r.using[name.GetString_().GetSval()] = true
+		}
+	})
+}
+
+// merges reports whether a join may make the columns of a name one.
+func (r *rewriter) merges(name string) bool { return r.natural || r.using[name] }

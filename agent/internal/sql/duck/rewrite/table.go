@@ -99,6 +99,8 @@ type Scan struct {
 	// Columns are those that DuckDB sees, as indexes of Table.Columns: all but
 	// hidden columns that the statement does not name.
 	Columns []int
+	// Text are those of Columns that are numerics without one scale: texts to the engine.
+	Text []bool
 }
 
 // Column is a column of the result.

@@ -82,10 +82,14 @@ func (r *rewriter) node(n *pg.Node) (*pg.Node, error) {
 	if constant != nil {
 		return constant, nil
 	}
-	if err := r.below(n.ProtoReflect()); err != nil {
+	done, err := r.writtenSubquery(n)
+	if err == nil && !done {
+		err = r.below(n.ProtoReflect())
+	}
+	if err != nil {
 		return nil, err
 	}
-	decimal := n.GetColumnRef() != nil && !r.textual[n] && r.writes(n)
+	decimal := r.standsForDecimal(n)
 	if after != nil {
 		out, err := after(n)
 		if castText && err == nil {
