@@ -31,6 +31,7 @@ const (
 	Present                       // a row
 	VersionIs                     // a row whose newest version is ExpectTS
 	NotNewerThan                  // no version, tombstones included, newer than ExpectTS
+	AbsentSince                   // no row, and none that was deleted after ExpectTS
 )
 
 // Op writes one row on a condition.
@@ -39,7 +40,7 @@ type Op struct {
 	Kind     OpKind
 	Value    []byte // of a Put
 	Expect   Condition
-	ExpectTS hlc.Timestamp // of VersionIs and NotNewerThan
+	ExpectTS hlc.Timestamp // of VersionIs, NotNewerThan and AbsentSince
 
 	opNext //nolint:unused // has fields in builds with the tag nextversion
 }
@@ -104,7 +105,7 @@ func appendOps(out []byte, writer cluster.WriterID, schemas []cluster.SchemaVers
 	return out
 }
 
-func (c Condition) hasTimestamp() bool { return c == VersionIs || c == NotNewerThan }
+func (c Condition) hasTimestamp() bool { return c >= VersionIs && c <= AbsentSince }
 
 // minOp is the shortest encoding of an Op; it bounds what a count may claim.
 const minOp = 3
@@ -152,7 +153,7 @@ func (d *decoder) op(op *Op) error {
 		return d.Err()
 	case op.Kind != Put && op.Kind != Delete:
 		return gate.Newer("op of kind %d", op.Kind)
-	case op.Expect > NotNewerThan:
+	case op.Expect > AbsentSince:
 		return gate.Newer("condition %d", op.Expect)
 	}
 	return nil

@@ -215,7 +215,7 @@ func (e *evaluating) check(i int, op *Op) (refusal *Result, found Version, err e
 	if found, err = e.newest(i, op.Row); err != nil {
 		return nil, found, err
 	}
-	if op.Expect.holds(op.ExpectTS, found.TS, found.Live) && !(op.Expect == NotNewerThan && e.forgotten(op.ExpectTS)) {
+	if op.Expect.holds(op.ExpectTS, found.TS, found.Live) && !(op.Expect >= NotNewerThan && e.forgotten(op.ExpectTS)) {
 		return nil, found, nil
 	}
 	return &Result{Outcome: ConditionFailed, Existing: found.Value, ExistingTS: found.TS}, found, nil
@@ -261,6 +261,8 @@ func (c Condition) holds(want, version hlc.Timestamp, present bool) bool {
 		return present && version == want
 	case NotNewerThan:
 		return version <= want
+	case AbsentSince:
+		return !present && version <= want
 	}
 	return false
 }

@@ -158,8 +158,11 @@ func (l *LockRecord) shown() *LockRecord {
 // looksLike reports whether mirrors hold l as shown, which is nil or what they hold of
 // another row.
 func (l *LockRecord) looksLike(shown *LockRecord) bool {
-	return shown != nil && len(l.Holders) == 0 && len(shown.Holders) == 0 && l.Intent != nil && shown.Intent != nil &&
-		l.Intent.TS == shown.Intent.TS && bytes.Equal(l.Intent.Record, shown.Intent.Record)
+	same := func(a, b Holder) bool { return a.Strength == b.Strength && bytes.Equal(a.Record, b.Record) }
+	if shown == nil || !slices.EqualFunc(l.Holders, shown.Holders, same) || (l.Intent == nil) != (shown.Intent == nil) {
+		return false
+	}
+	return l.Intent == nil || l.Intent.TS == shown.Intent.TS && bytes.Equal(l.Intent.Record, shown.Intent.Record)
 }
 
 // changed is the mirror after changes, the later of which count.

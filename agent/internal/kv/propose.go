@@ -1,9 +1,12 @@
 package kv
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sort"
 	"sync"
 	"time"
 
@@ -150,6 +153,7 @@ func (d *DB) Write(ctx context.Context, muts []Mutation, o WriteOptions) (hlc.Ti
 			for j, n := range groups[i].items {
 				groups[i].items[j] = todo[n]
 			}
+			groups[i].sort()
 		}
 		todo = w.round(ctx, groups)
 		if w.err != nil || len(todo) == 0 {
@@ -333,6 +337,27 @@ type group struct {
 	id    cluster.RangeID
 	items []int    // positions in the request
 	rows  [][]byte // their keys.Row
+}
+
+// inOrder is up to how many rows of a range stay in the order in which they came. More are
+// written in that of their keys, in which the engine finds them sooner.
+const inOrder = 64
+
+// sort puts many rows in the order of their keys.
+func (g *group) sort() {
+	if len(g.rows) > inOrder && !slices.IsSortedFunc(g.rows, bytes.Compare) {
+		sort.Sort(byRow{g})
+	}
+}
+
+// byRow sorts the rows of a group, each with its position.
+type byRow struct{ *group }
+
+func (g byRow) Len() int           { return len(g.rows) }
+func (g byRow) Less(i, j int) bool { return bytes.Compare(g.rows[i], g.rows[j]) < 0 }
+func (g byRow) Swap(i, j int) {
+	g.rows[i], g.rows[j] = g.rows[j], g.rows[i]
+	g.items[i], g.items[j] = g.items[j], g.items[i]
 }
 
 func rowOf(p cluster.PoolID, c cluster.CollectionID, primary []byte) []byte {

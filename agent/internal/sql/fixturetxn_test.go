@@ -328,6 +328,8 @@ func (f *fakeDB) check(muts []kv.Mutation) *kv.ConditionError {
 			ok = last.ts == m.ExpectTS && last.value != nil
 		case datastate.NotNewerThan:
 			ok = last.ts <= m.ExpectTS
+		case datastate.AbsentSince:
+			ok = last.value == nil && last.ts <= m.ExpectTS
 		}
 		if !ok {
 			return &kv.ConditionError{Mutation: i, Existing: last.value, ExistingTS: last.ts}

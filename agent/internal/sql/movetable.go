@@ -173,6 +173,9 @@ type copier struct {
 	version uint64
 }
 
+// copiedRows bounds what is copied by one command: as many rows in a row are of one range.
+const copiedRows = 1000
+
 // some satisfies rowWork.
 func (w *copier) some(ctx context.Context, rows []kv.Row, ts hlc.Timestamp) (*cluster.Failure, error) {
 	var muts []kv.Mutation
@@ -185,7 +188,12 @@ func (w *copier) some(ctx context.Context, rows []kv.Row, ts hlc.Timestamp) (*cl
 	if len(muts) == 0 {
 		return nil, nil
 	}
-	_, err := w.db.Write(ctx, muts, kv.WriteOptions{Yield: true})
+	var err error
+	for part := range slices.Chunk(muts, copiedRows) {
+		if _, err = w.db.Write(ctx, part, kv.WriteOptions{Yield: true}); err != nil {
+			break
+		}
+	}
 	var written *kv.ConditionError
 	var locked *kv.BlockedError
 	if errors.As(err, &written) || errors.As(err, &locked) && len(rows) > 1 {

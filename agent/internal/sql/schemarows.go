@@ -16,7 +16,7 @@ import (
 const (
 	// schemaRows is how many rows a schema change works on at once, as far as they are of
 	// schemaBytes.
-	schemaRows, schemaBytes = 1000, 4 << 20
+	schemaRows, schemaBytes = 4000, 4 << 20
 )
 
 // sweep reads all rows in a place, in an order in which whoever comes later goes on: vshard

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/datastate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/kv"
@@ -26,7 +27,7 @@ type Backfill struct {
 // rows that may not have equal values, and had at one time, are a *syntax.Error.
 func (b *Backfill) Fill(ctx context.Context, rows []kv.Row, ts hlc.Timestamp) error {
 	for _, of := range b.Of {
-		if err := b.fill(ctx, of, rows, ts, of.Index.Single()); err != nil {
+		if err := b.fill(ctx, of, rows, ts, false); err != nil {
 			return err
 		}
 		if !of.Index.Desc.Deferrable {
@@ -39,8 +40,11 @@ func (b *Backfill) Fill(ctx context.Context, rows []kv.Row, ts hlc.Timestamp) er
 	return nil
 }
 
-// fill is Fill of one index. look says that an entry may be there already: of a unique index
-// another row's.
+// fillRows bounds what one command writes: see chunkRows of package txn.
+const fillRows = 1000
+
+// fill is Fill of one index. An entry may be there already: of a unique index another row's.
+// look says that one is, so that all are looked at.
 func (b *Backfill) fill(ctx context.Context, of *queryplan.Entries, rows []kv.Row, ts hlc.Timestamp, look bool) error {
 	made, err := b.entries(of, rows)
 	if err == nil && look && len(made) > 0 {
@@ -49,15 +53,23 @@ func (b *Backfill) fill(ctx context.Context, of *queryplan.Entries, rows []kv.Ro
 	if err != nil || len(made) == 0 {
 		return err
 	}
+	expect := datastate.NotNewerThan
+	if of.Index.Single() && !look {
+		expect = datastate.AbsentSince
+	}
 	muts := make([]kv.Mutation, len(made))
 	for i := range made {
 		muts[i] = made[i].mutation()
-		muts[i].Expect, muts[i].ExpectTS = datastate.NotNewerThan, ts
+		muts[i].Expect, muts[i].ExpectTS = expect, ts
 		if b.Run.Planted.blindBackfill() {
 			muts[i].Expect = datastate.Any
 		}
 	}
-	_, err = b.Run.DB.Write(ctx, muts, kv.WriteOptions{Yield: true})
+	for _, part := range b.commands(muts) {
+		if _, err = b.Run.DB.Write(ctx, part, kv.WriteOptions{Yield: true}); err != nil {
+			break
+		}
+	}
 	var written *kv.ConditionError
 	var locked *kv.BlockedError
 	switch {
@@ -67,6 +79,25 @@ func (b *Backfill) fill(ctx context.Context, of *queryplan.Entries, rows []kv.Ro
 		return fmt.Errorf("write entries of index %q: %w", of.Index.Name(), err)
 	}
 	return nil
+}
+
+// commands are parts of mutations of which none writes more to a range than a leader evaluates
+// in one go.
+func (b *Backfill) commands(muts []kv.Mutation) (parts [][]kv.Mutation) {
+	if len(muts) <= fillRows {
+		return [][]kv.Mutation{muts}
+	}
+	of := map[cluster.RangeID]int{}
+	for i := range muts {
+		m := &muts[i]
+		id := b.Run.DB.RangeOf(m.Pool, m.Collection, m.Key)
+		n := of[id] / fillRows
+		if of[id]++; n == len(parts) {
+			parts = append(parts, nil)
+		}
+		parts[n] = append(parts[n], *m)
+	}
+	return parts
 }
 
 // again fills in the entries of rows of which somebody has written one meanwhile, or has one
