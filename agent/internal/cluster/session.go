@@ -32,6 +32,17 @@ type Session struct {
 	TransactionAt time.Time `json:"transactionAt,omitzero"`
 	Isolation     string    `json:"isolation,omitempty"` // of the transaction
 	Blocked       bool      `json:"blocked,omitempty"`   // its statement waits for locks of another transaction
+	// Copy is how far the COPY is that its statement is; nil: it is none.
+	Copy *CopyProgress `json:"copy,omitempty"`
+}
+
+// CopyProgress is how far a COPY is.
+type CopyProgress struct {
+	Table    ObjectID `json:"table,omitempty"` // 0: it gives the rows of a query
+	From     bool     `json:"from,omitempty"`  // it takes rows
+	Bytes    int64    `json:"bytes"`
+	Rows     int64    `json:"rows"`               // done
+	Excluded int64    `json:"excluded,omitempty"` // by WHERE
 }
 
 // Busy is since when its transaction, or the statement that it runs outside of one,

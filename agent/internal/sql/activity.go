@@ -3,6 +3,7 @@ package sql
 import (
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -16,7 +17,22 @@ type activity struct {
 	mu struct {
 		sync.Mutex
 		cluster.Session
+		copying *copyProgress
 	}
+}
+
+// copyProgress is a cluster.CopyProgress that goes on.
+type copyProgress struct {
+	table                 cluster.ObjectID
+	from                  bool
+	bytes, rows, excluded atomic.Int64
+}
+
+// copies says that a COPY is carried out, nil: no more.
+func (a *activity) copies(p *copyProgress) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.mu.copying = p
 }
 
 func (a *activity) start(node cluster.NodeID, o SessionOptions, at time.Time) {
@@ -68,5 +84,9 @@ func (a *activity) rest(tx byte, at, transaction time.Time, isolation string) {
 func (a *activity) session() cluster.Session {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.mu.Session
+	s := a.mu.Session
+	if p := a.mu.copying; p != nil {
+		s.Copy = &cluster.CopyProgress{Table: p.table, From: p.from, Bytes: p.bytes.Load(), Rows: p.rows.Load(), Excluded: p.excluded.Load()}
+	}
+	return s
 }

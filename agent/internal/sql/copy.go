@@ -219,8 +219,13 @@ func (s *Session) copyTo(ctx context.Context, c *copying, client CopyClient) (st
 			return "", err
 		}
 	}
-	out := &copyOut{client: client, binary: node.Options.Format == syntax.CopyBinary, columns: len(from.columns),
+	out := &copyOut{client: client, progress: &copyProgress{}, binary: node.Options.Format == syntax.CopyBinary, columns: len(from.columns),
 		writer: copyrows.NewWriter(&node.Options, from.columns, &s.style)}
+	if from.table != nil {
+		out.progress.table = from.table.ObjectID()
+	}
+	s.seen.copies(out.progress)
+	defer s.seen.copies(nil)
 	if _, err := s.runQuery(ctx, p, q, nil, out, c.at); err != nil {
 		return "", err
 	}
@@ -239,6 +244,8 @@ type copyOut struct {
 	begun   bool
 	rows    int64
 	buf     []byte
+
+	progress *copyProgress
 }
 
 // WaitWith implements ClientWaiter.
@@ -267,6 +274,8 @@ func (o *copyOut) Describe([]Column) error {
 func (o *copyOut) Row(row []datum.Datum) error {
 	o.rows++
 	o.buf = o.writer.Row(o.buf[:0], row)
+	o.progress.rows.Add(1)
+	o.progress.bytes.Add(int64(len(o.buf)))
 	return o.client.CopyData(o.buf) //nolint:wrapcheck // it is of the client
 }
 
@@ -321,6 +330,8 @@ func (s *Session) copyFrom(ctx context.Context, c *copying, client CopyClient) (
 	}
 	defer client.CopyEnd()
 	p.feed = feed
+	s.seen.copies(feed.progress)
+	defer s.seen.copies(nil)
 	nulls := make([]datum.Datum, len(to.columns))
 	for i := range to.columns {
 		nulls[i] = datum.MakeNull(to.columns[i].Type)
@@ -369,7 +380,7 @@ func (s *Session) copyInsert(ctx context.Context, c *copying, to *copied) (*Prep
 
 // copyFeed asks the client for the data.
 func (s *Session) copyFeed(ctx context.Context, node *syntax.Copy, to *copied, client CopyClient) (*copyIn, error) {
-	feed := &copyIn{client: client, table: to.table.Name()}
+	feed := &copyIn{client: client, table: to.table.Name(), progress: &copyProgress{table: to.table.ObjectID(), from: true}}
 	if node.Where != nil {
 		where, err := queryplan.CopyWhere(to.table, node.Where)
 		if err != nil {
@@ -377,7 +388,11 @@ func (s *Session) copyFeed(ctx context.Context, node *syntax.Copy, to *copied, c
 		}
 		feed.where = where
 	}
-	more := func() ([]byte, error) { return client.CopyNext(feed.ctx) }
+	more := func() ([]byte, error) {
+		b, err := client.CopyNext(feed.ctx)
+		feed.progress.bytes.Add(int64(len(b)))
+		return b, err
+	}
 	feed.reader, feed.ctx = copyrows.NewReader(&node.Options, to.columns, s.style.Location, more), ctx
 	return feed, client.CopyIn(ctx, node.Options.Format == syntax.CopyBinary, len(to.columns))
 }
@@ -389,6 +404,8 @@ type copyIn struct {
 	reader *copyrows.Reader
 	table  string
 	where  queryplan.Expr
+
+	progress *copyProgress
 }
 
 // WaitWith implements ClientWaiter.
@@ -415,6 +432,12 @@ func (c *copyIn) Next() ([]datum.Datum, int64, error) {
 
 // Where implements exec.Feed.
 func (c *copyIn) Where() queryplan.Expr { return c.where }
+
+// Excluded implements exec.Feed.
+func (c *copyIn) Excluded() { c.progress.excluded.Add(1) }
+
+// Wrote implements exec.Feed.
+func (c *copyIn) Wrote(rows int) { c.progress.rows.Add(int64(rows)) }
 
 // At implements exec.Feed.
 func (c *copyIn) At(err error) error { return c.at(err) }

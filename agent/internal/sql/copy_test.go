@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 )
 
 // copySink is a client that takes and gives the data of COPY.
@@ -153,6 +155,42 @@ func TestCopyIsCancelled(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	c.want("SELECT 0", "select * from t")
+}
+
+// TestCopySaysHowFarItIs: what pg_stat_progress_copy shows of sessions.
+func TestCopySaysHowFarItIs(t *testing.T) {
+	f := newFixture(t, nil)
+	c := f.open()
+	c.want("CREATE TABLE", "create table t (a int)")
+	const rows = 1500 // more than are held before they are written
+	var seen []cluster.CopyProgress
+	look := func() {
+		for _, s := range f.server.Sessions() {
+			if s.Copy != nil {
+				seen = append(seen, *s.Copy)
+			}
+		}
+	}
+	data := strings.Repeat("1\n", rows)
+	sink := &copySink{in: []string{data, "2\n", "1\n"}, next: look}
+	if got := c.copyBy(t.Context(), sink, "copy t from stdin where a = 1"); got != "COPY 1501" {
+		t.Fatal(got)
+	}
+	sizes, done := []int{0, 2 * rows, 2*rows + 2, 2*rows + 4}, []int64{0, 1000, 1000, 1000}
+	if len(seen) != len(sizes) {
+		t.Fatalf("%d times: %+v", len(seen), seen)
+	}
+	for i, p := range seen {
+		excluded := int64(max(0, min(1, i-1)))
+		if !p.From || p.Table == 0 || p.Bytes != int64(sizes[i]) || p.Rows != done[i] || p.Excluded != excluded {
+			t.Errorf("before piece %d: %+v", i, p)
+		}
+	}
+	seen = nil
+	look()
+	if len(seen) > 0 {
+		t.Errorf("it is over: %+v", seen)
+	}
 }
 
 // TestCopyFires: triggers see the rows of COPY as those of INSERT, and refuse them.

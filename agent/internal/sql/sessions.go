@@ -31,7 +31,7 @@ func (s *Session) allSessions(ctx context.Context) []cluster.Session {
 	all := s.seesAll()
 	for i := range found {
 		if x := &found[i]; !all && x.User != s.options.User {
-			x.Statement, x.Client = hiddenStatement, ""
+			x.Statement, x.Client, x.Copy = hiddenStatement, "", nil
 		}
 	}
 	return found

@@ -18,6 +18,10 @@ type Feed interface {
 	Next() (row []datum.Datum, line int64, err error)
 	// Where is what rows have to be that are written; nil: all are.
 	Where() queryplan.Expr
+	// Excluded says that the row that was given last is none of these, Wrote that so many
+	// more are written.
+	Excluded()
+	Wrote(rows int)
 	// At has an error say that it is of the row that was given last, AtLine that it is of
 	// that of a line.
 	At(err error) error
@@ -74,6 +78,7 @@ func (r *Run) insertFed(ctx context.Context, ins *queryplan.Insert) (n int64, er
 			return 0, err
 		}
 		n += int64(len(part.rows))
+		r.Feed.Wrote(len(part.rows))
 		part = fed{rows: part.rows[:0], lines: part.lines[:0]}
 	}
 	return n, r.settleKeys(ctx)
@@ -98,7 +103,11 @@ func (r *Run) proposeFed(ins *queryplan.Insert, args []datum.Datum) (p proposed,
 		return p, err
 	}
 	if where := r.Feed.Where(); where != nil {
-		if ok, err := r.accepts(where, row); err != nil || !ok {
+		ok, err := r.accepts(where, row)
+		if err == nil && !ok {
+			r.Feed.Excluded()
+		}
+		if err != nil || !ok {
 			return p, err
 		}
 	}

@@ -318,6 +318,31 @@ func (in *Input) activity() []row {
 	return out
 }
 
+// copies are the sessions that run a COPY. How much there is to come no client says.
+func (in *Input) copies() []row {
+	var out []row
+	for i := range in.Sessions {
+		s := &in.Sessions[i]
+		c := s.Copy
+		if c == nil {
+			continue
+		}
+		r := row{"pid": s.PID, "datid": nil, "datname": nil, "relid": 0, "command": "COPY TO", "type": "PIPE",
+			"bytes_processed": c.Bytes, "bytes_total": 0, "tuples_processed": c.Rows, "tuples_excluded": c.Excluded}
+		if c.From {
+			r["command"] = "COPY FROM"
+		}
+		if n := slices.IndexFunc(in.Databases, func(o *cluster.Object) bool { return o.ID == s.Database }); n >= 0 {
+			r["datid"], r["datname"] = OID(s.Database), in.Databases[n].Name
+		}
+		if c.Table != 0 {
+			r["relid"] = OID(c.Table)
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
 // views makes the catalogs that PostgreSQL derives from others.
 func (in *Input) views(name string) []row {
 	if name == "pg_stat_all_indexes" || name == "pg_stat_user_indexes" {

@@ -157,7 +157,7 @@ const (
 // Shared says what is to be asked for, for the table.
 func (t *Table) Shared() Shared {
 	switch t.Schema + "." + t.Name {
-	case Schema + ".pg_stat_activity":
+	case Schema + ".pg_stat_activity", Schema + ".pg_stat_progress_copy":
 		return Activity
 	case Schema + ".pg_locks":
 		return Locks
@@ -295,6 +295,8 @@ func (t *Table) fill(in *Input) []row {
 		return in.ofSession(t.Name)
 	case "pg_stat_activity":
 		return in.activity()
+	case "pg_stat_progress_copy":
+		return in.copies()
 	case "pg_locks":
 		return in.locks()
 	case "pg_proc", "nd_function", "pg_language":
