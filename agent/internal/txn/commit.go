@@ -29,6 +29,9 @@ type commit struct {
 	rest []int    // those that the command that commits writes
 	laid [][]byte // rows that have intents, or may have
 	min  hlc.Timestamp
+	// doubtful are those of laid of which no range has said that they have: what may be on
+	// its way is in no mirror yet.
+	doubtful [][]byte
 
 	with     Participant
 	prepared bool // in the meta range, or maybe
@@ -64,7 +67,7 @@ func (t *Txn) Commit(ctx context.Context, muts []kv.Mutation, writer cluster.Wri
 	c.todo = ordered(upTo(len(muts)), c.row)
 	ts, err := c.run(ctx)
 	var ambiguous *store.AmbiguousError
-	end := ending{state: Aborted, laid: c.laid, objects: c.prepared, err: err}
+	end := ending{state: Aborted, laid: c.laid, doubtful: c.doubtful, objects: c.prepared, err: err}
 	switch {
 	case err == nil:
 		end.state, end.ts = Committed, ts
@@ -371,7 +374,7 @@ func (c *commit) prewrite(ctx context.Context, parts []*part) (progress, clear b
 			clear = false
 		case call.Err != nil:
 			if store.MaybeApplied(call.Err) {
-				laid = append(laid, parts[i].items...)
+				laid, c.doubtful = append(laid, parts[i].items...), append(c.doubtful, c.rowsOf(parts[i].items)...)
 			}
 			err = worse(err, fmt.Errorf("commit: %w", notAmbiguous(call.Err)))
 		case call.Result.Outcome == datastate.Applied:

@@ -122,11 +122,12 @@ func (t *Txn) Rollback() { t.end(ending{state: Aborted}) }
 
 // ending is how a transaction ends.
 type ending struct {
-	state   State
-	ts      hlc.Timestamp // of the commit
-	laid    [][]byte      // rows that may have intents
-	objects bool          // the meta range is to be told
-	err     error         // why it is aborted
+	state    State
+	ts       hlc.Timestamp // of the commit
+	laid     [][]byte      // rows that may have intents
+	doubtful [][]byte      // those of them that are not known to
+	objects  bool          // the meta range is to be told
+	err      error         // why it is aborted
 }
 
 // end makes the state of the transaction known, and has what is left of it cleaned up:
@@ -141,8 +142,8 @@ func (t *Txn) end(e ending) {
 	t.info.Group.note(t, false)
 	c := &cleanup{txn: t, commitTS: e.ts, rows: e.laid, record: t.record, late: t.late, objects: e.objects}
 	durable := len(e.laid) > 0 || e.objects
-	if e.state == Committed && len(e.laid) > t.m.cfg.SpanRows { // all are known to be there
-		c.rows, c.spans = nil, spans(e.laid, t.m.ranges.RangeOf)
+	if len(e.laid) > t.m.cfg.SpanRows {
+		c.rows, c.spans = slices.Clip(e.doubtful), spans(e.laid, t.m.ranges.RangeOf)
 	}
 	durable = durable || t.durable()
 	for _, row := range e.laid {

@@ -16,6 +16,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/kv"
 	"github.com/nodedb/nodedb/agent/internal/lock"
+	"github.com/nodedb/nodedb/agent/internal/store"
 )
 
 func (m *model) commitOK(t *testing.T, mgr *Manager, muts ...kv.Mutation) hlc.Timestamp {
@@ -380,6 +381,50 @@ func TestManyRows(t *testing.T) {
 		if m.left() != "" || rows > chunkRows || most > resolveCalls || rows != 0 || !spans {
 			t.Errorf("left: %s; named %d rows in a call, %d calls at once", m.left(), rows, most)
 		}
+	})
+}
+
+// TestManyRowsAreTakenBack: what a large transaction has left that does not commit is asked of
+// the leaders by span, but for what may be on its way there, which no span finds.
+func TestManyRowsAreTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newModel(t, 1, 3)
+		mgr := m.managers[1]
+		last := 20 * chunkRows
+		m.commitOK(t, mgr, put(last, "old"))
+		var muts []kv.Mutation
+		for i := range last + 1 {
+			muts = append(muts, put(i, "v"))
+		}
+		muts[last].Expect = datastate.Absent
+		for _, lost := range []bool{false, true} {
+			var mu sync.Mutex
+			named, spans, unanswered := 0, false, 0
+			m.hooked(func(c *kv.Call, after bool) error {
+				mu.Lock()
+				defer mu.Unlock()
+				switch r := c.Request.(type) {
+				case *datastate.Resolve:
+					named, spans = max(named, len(r.Rows)), spans || r.Span.To != ""
+				case *datastate.Prewrite:
+					if lost && after && unanswered == 0 {
+						unanswered = len(r.Ops)
+						return &store.AmbiguousError{Cause: errors.New("no answer")}
+					}
+				}
+				return nil
+			})
+			if _, err := mgr.Begin(ReadCommitted, Info{}).Commit(t.Context(), muts, 0); err == nil {
+				t.Fatal("it has committed")
+			}
+			pass(10 * time.Second)
+			mu.Lock()
+			if m.left() != "" || !spans || named != unanswered || lost != (unanswered > 0) {
+				t.Errorf("lost %t: left: %s; named %d rows of %d, spans %t", lost, m.left(), named, unanswered, spans)
+			}
+			mu.Unlock()
+		}
+		m.want(t, mgr, m.clock.Now(), []int{0, 1, last}, "", "", "old")
 	})
 }
 
