@@ -94,7 +94,12 @@ func decided(c *command, d evaluation.Decision, res *Result) evaluation.Decision
 }
 
 // Touches satisfies evaluation.Request.
-func (p *Prewrite) Touches() [][]byte { return opRows(p.Ops, true) }
+func (p *Prewrite) Touches() [][]byte {
+	if p.touches != nil {
+		return p.touches
+	}
+	return opRows(p.Ops, true)
+}
 
 // Locks satisfies evaluation.Request.
 func (p *Prewrite) Locks() evaluation.Locks {
@@ -141,7 +146,12 @@ func (p *Prewrite) Evaluate(rows *storage.Rows, desc *cluster.RangeDescriptor, p
 }
 
 // Touches satisfies evaluation.Request.
-func (c *Commit) Touches() [][]byte { return opRows(c.Ops, true, c.Record) }
+func (c *Commit) Touches() [][]byte {
+	if c.touches != nil {
+		return c.touches
+	}
+	return opRows(c.Ops, true, c.Record)
+}
 
 // Locks satisfies evaluation.Request.
 func (c *Commit) Locks() evaluation.Locks {

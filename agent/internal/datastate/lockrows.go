@@ -16,6 +16,9 @@ const maxAnswer = 1 << 20
 
 // Touches satisfies evaluation.Request.
 func (l *Lock) Touches() [][]byte {
+	if l.touches != nil {
+		return l.touches
+	}
 	if l.Durable {
 		return withLocks(append(make([][]byte, 0, 2*len(l.Rows)), l.Rows...))
 	}

@@ -20,6 +20,7 @@ import (
 // written. Its locks are held until Resolve or Commit; who is refused may have some.
 type Prewrite struct {
 	machine *Machine
+	touches [][]byte // once it is opened, as of a Batch
 
 	Writer  cluster.WriterID
 	Schemas []cluster.SchemaVersion // as of a Batch
@@ -33,6 +34,7 @@ type Prewrite struct {
 // those on other rows do with Resolve.
 type Commit struct {
 	machine *Machine
+	touches [][]byte // once it is opened, as of a Batch
 
 	Writer  cluster.WriterID
 	Schemas []cluster.SchemaVersion // as of a Batch
@@ -51,6 +53,7 @@ type Commit struct {
 // CommitTS, or go if that is 0, and its locks end. Rows of others are left alone.
 type Resolve struct {
 	machine *Machine
+	touches [][]byte // once it is opened, as of a Batch
 
 	Txn      cluster.TxnID
 	Record   []byte // nil: it has left nothing but locks in the leader's memory
@@ -84,6 +87,7 @@ type Forget struct {
 // Who is not answered, or Blocked, may have locked some of the rows all the same.
 type Lock struct {
 	machine *Machine
+	touches [][]byte // once it is opened, as of a Batch
 
 	Txn      cluster.TxnID
 	Record   []byte
@@ -291,11 +295,11 @@ func Grows(data []byte, s gate.Support) bool {
 }
 
 func (b *Batch) of(m *Machine)    { b.touches, b.machine = b.Touches(), m }
-func (p *Prewrite) of(m *Machine) { p.machine = m }
-func (c *Commit) of(m *Machine)   { c.machine = m }
+func (p *Prewrite) of(m *Machine) { p.touches, p.machine = p.Touches(), m }
+func (c *Commit) of(m *Machine)   { c.touches, c.machine = c.Touches(), m }
 func (p *Push) of(m *Machine)     { p.machine = m }
 func (f *Forget) of(m *Machine)   { f.machine = m }
-func (l *Lock) of(m *Machine)     { l.machine = m }
+func (l *Lock) of(m *Machine)     { l.touches, l.machine = l.Touches(), m }
 
 // Encode is the request as a gateway proposes it.
 func (b *Batch) Encode() []byte { return EncodeBatch(b) }

@@ -24,21 +24,24 @@ const (
 // of has a Resolve of a span take the rows that the transaction has left there. There may
 // be more when it is evaluated: then it says so.
 func (r *Resolve) of(m *Machine) {
-	if r.machine = m; !r.spanned() {
-		return
-	}
-	for row := range m.shown.Load().rowsOf(r.Txn, &r.Span) {
-		if len(r.Rows) == maxSpanRows || len(r.Rows) == 1 && m.planted.spanCutShort() {
-			break
+	if r.spanned() {
+		for row := range m.shown.Load().rowsOf(r.Txn, &r.Span) {
+			if len(r.Rows) == maxSpanRows || len(r.Rows) == 1 && m.planted.spanCutShort() {
+				break
+			}
+			r.Rows = append(r.Rows, row)
 		}
-		r.Rows = append(r.Rows, row)
 	}
+	r.touches, r.machine = r.Touches(), m
 }
 
 func (r *Resolve) spanned() bool { return r.Span.To != "" }
 
 // Touches satisfies evaluation.Request.
 func (r *Resolve) Touches() [][]byte {
+	if r.touches != nil {
+		return r.touches
+	}
 	if r.Record == nil {
 		return nil // locks in memory need no latch
 	}

@@ -311,9 +311,10 @@ func (r *Replica) Evaluated(j *Evaluation) {
 	if j.broken != nil {
 		panic(j.broken)
 	}
+	rows := p.request.Touches()
 	for i, version := range j.result.Found {
 		if version != nil {
-			r.evals.known.found(p.request.Touches()[i], version)
+			r.evals.known.found(rows[i], version)
 		}
 	}
 	switch {
