@@ -31,10 +31,35 @@ const (
 	maxHandedOverBytes = 128 << 10
 )
 
-// bequeath tells whoever leads or is about to, as far as this replica knows, which locks
+// keptLocks are those that a leader held when it ceased to lead. It keeps them until it
+// knows who leads: that may be itself, as after a transfer that came to nothing.
+type keptLocks struct {
+	held []HeldLock
+	to   cluster.ReplicaID // who was told of them last, for when it leads in a term; 0: nobody
+	term uint64
+}
+
+// bequeath keeps the locks of a leader that ceases to lead, and tells of them.
+func (r *Replica) bequeath() {
+	r.kept = keptLocks{held: r.held(r.desc)}
+	r.tellKept()
+}
+
+// tellKept tells whoever leads or is about to, as far as this replica knows, which locks
 // it held. The vote for a candidate leaves after this word, by the same way.
-func (r *Replica) bequeath(lead uint64) {
-	r.tellHeld(cluster.ReplicaID(cmp.Or(lead, r.vote)), r.term)
+func (r *Replica) tellKept() {
+	k := &r.kept
+	to := cluster.ReplicaID(cmp.Or(r.lead, r.vote))
+	if k.held == nil || r.leading || to == 0 || to == r.id {
+		return
+	}
+	if k.to != to || k.term != r.term {
+		k.to, k.term = to, r.term
+		r.tellHeld(to, r.term, k.held)
+	}
+	if r.lead != 0 {
+		*k = keptLocks{}
+	}
 }
 
 // bequeathAhead tells whom this leader asks to lead. What it says when it has ceased to
@@ -42,17 +67,16 @@ func (r *Replica) bequeath(lead uint64) {
 // what was locked since.
 func (r *Replica) bequeathAhead(to cluster.ReplicaID) {
 	if r.leading {
-		r.tellHeld(to, r.term+1)
+		r.tellHeld(to, r.term+1, r.held(r.desc))
 	}
 }
 
 // tellHeld tells a replica what this one holds, for when it leads in a term.
-func (r *Replica) tellHeld(to cluster.ReplicaID, term uint64) {
-	if r.evaluator == nil || to == 0 || to == r.id || r.cfg.Planted.locksDie() {
+func (r *Replica) tellHeld(to cluster.ReplicaID, term uint64, held []HeldLock) {
+	if to == 0 || to == r.id || r.cfg.Planted.locksDie() {
 		return
 	}
 	node := r.nodeOf(to)
-	held := r.held(r.desc)
 	if node == 0 || len(held) == 0 {
 		return
 	}
@@ -61,6 +85,9 @@ func (r *Replica) tellHeld(to cluster.ReplicaID, term uint64) {
 
 // held are the locks of desc's rows that transactions hold in this leader's memory.
 func (r *Replica) held(desc *cluster.RangeDescriptor) []HeldLock {
+	if r.evaluator == nil {
+		return nil
+	}
 	var out []HeldLock
 	size := 0
 	for _, l := range r.evals.locks.All(4 * maxHandedOver) {
@@ -92,14 +119,20 @@ func (r *Replica) inherit(m *LeaseMessage, leads bool) {
 }
 
 // takeInherited gives transactions the locks that they had, unless somebody has been
-// quicker.
+// quicker: those that the leader before this one told of, and those that this one kept.
 func (r *Replica) takeInherited() {
-	m := r.inherited
-	r.inherited = nil
-	if m == nil || m.Term != r.leaderTerm {
-		return
+	m, kept := r.inherited, r.kept.held
+	r.inherited, r.kept = nil, keptLocks{}
+	if m != nil && m.Term == r.leaderTerm {
+		r.takeHeld(m.Held)
 	}
-	for _, h := range m.Held {
+	if !r.cfg.Planted.keepsNoLocks() {
+		r.takeHeld(kept)
+	}
+}
+
+func (r *Replica) takeHeld(held []HeldLock) {
+	for _, h := range held {
 		if id, err := keys.DecodeTxnRecord(h.Record); err == nil && keys.Owns(r.desc, h.Row) {
 			r.evals.locks.Acquire(lock.ID(id), h.Record, h.Row, h.Strength, nil)
 		}

@@ -55,6 +55,7 @@ func (Planted) leadsDamaged() bool      { return false }
 func (Planted) wideChild() bool { return false }
 
 func (Planted) locksDie() bool      { return false }
+func (Planted) keepsNoLocks() bool  { return false }
 func (Planted) childUnlocked() bool { return false }
 func (Planted) leavesLine() bool    { return false }
 func (Planted) behindLine() bool    { return false }

@@ -139,6 +139,8 @@ type Planted struct {
 
 	// LocksDie has a leader that ceases to lead tell nobody of the locks it held.
 	LocksDie bool
+	// KeepNoLocks has a leader that leads again in a new term know nothing of its locks.
+	KeepNoLocks bool
 	// ChildUnlocked has a range that is split off know nothing of its parent's locks.
 	ChildUnlocked bool
 	// LeaveLine keeps no place in the line of a lock for who was told for whom it waits.
@@ -208,6 +210,7 @@ func (p Planted) leadsDamaged() bool { return p.LeadDamaged }
 func (p Planted) wideChild() bool { return p.WideChild }
 
 func (p Planted) locksDie() bool      { return p.LocksDie }
+func (p Planted) keepsNoLocks() bool  { return p.KeepNoLocks }
 func (p Planted) childUnlocked() bool { return p.ChildUnlocked }
 func (p Planted) leavesLine() bool    { return p.LeaveLine }
 func (p Planted) behindLine() bool    { return p.BehindLine }

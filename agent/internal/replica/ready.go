@@ -56,6 +56,7 @@ func (r *Replica) handleReady(rd raft.Ready) {
 	if rd.SoftState != nil {
 		r.leadership(rd.SoftState)
 	}
+	r.tellKept()
 	r.noteSlots(rd.Entries)
 	r.confirmReads(rd.ReadStates)
 	for _, m := range rd.Messages {
@@ -87,7 +88,7 @@ func (r *Replica) leadership(ss *raft.SoftState) {
 	}
 	if led && !r.leading {
 		r.ready = false
-		r.bequeath(ss.Lead)
+		r.bequeath()
 		r.orphan()
 		r.void(r.notLeader())
 		r.refuseQueued(r.notLeader())

@@ -60,8 +60,9 @@ type Replica struct {
 
 	evals       evaluations
 	inherited   *LeaseMessage // locks of the leader before this one; nil: none
-	queue       []*Proposal   // for raft
-	queued      int           // requests and commands that raft has not seen
+	kept        keptLocks
+	queue       []*Proposal // for raft
+	queued      int         // requests and commands that raft has not seen
 	queueBytes  int
 	taken       []*Proposal // scratch of stepSome
 	refusing    bool        // raft refused a proposal; asked again at the next tick or apply

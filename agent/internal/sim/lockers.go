@@ -106,11 +106,30 @@ func (l *lockers) loop(first int, task func(g *gateway)) {
 	w.After(w.ms(first, first+500), next)
 }
 
-// handOver moves leaderships.
+// handOver moves leaderships; some do not hear that they are to lead, and the leader leads
+// again.
 func (l *lockers) handOver() {
 	if l.w.faults {
-		l.w.transfer()
+		if l.w.chance(15) {
+			l.inVain()
+		} else {
+			l.w.transfer()
+		}
 		l.w.After(l.w.ms(200, 1200), l.handOver)
+	}
+}
+
+func (l *lockers) inVain() {
+	w := l.w
+	id := w.anyRange()
+	n, st, ok := w.Leader(id)
+	if !ok {
+		return
+	}
+	voters := st.Descriptor.Voters()
+	if to := w.nodes[voters[w.rng.IntN(len(voters))]-1]; to != n {
+		w.cutFor(n, to, w.ms(5, 50))
+		w.handOverFrom(n, id, to, false)
 	}
 }
 

@@ -22,6 +22,7 @@ func TestPlantedBugsOfLocksAreFound(t *testing.T) {
 		says []string
 	}{
 		"a leader that hands over tells no locks": {Planted: replica.Planted{LocksDie: true}, says: []string{lost}},
+		"a leader that leads again has no locks":  {Planted: replica.Planted{KeepNoLocks: true}, says: []string{lost}},
 		"a split gives no locks to the child":     {Planted: replica.Planted{ChildUnlocked: true}, says: []string{lost}},
 		"who is told of others loses its place":   {Planted: replica.Planted{LeaveLine: true}, says: []string{late}},
 		"nobody asks whether the holder is there": {txn: txn.Planted{RefuseUnasked: true}, says: []string{"although the transaction that had it has ended"}},
