@@ -50,7 +50,7 @@ func (s *Session) alterCollection(ctx context.Context, node *syntax.AlterCollect
 	ask.Prove = func(table, key cluster.ObjectID) { keys = append(keys, cluster.Referrer{Table: table, Key: key}) }
 	tag, err := s.alter(ctx, "ALTER "+node.Word, func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {
 		ask.Sound = func(t *catalog.Table, written []syntax.Constraint) error {
-			return queryplan.Sound(t, nil, written, in.ResolveType)
+			return queryplan.Sound(t, nil, written, finder(in))
 		}
 		keys, fill = nil, nil
 		return s.server.catalog.Alter(ctx, in, node, ask)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
@@ -84,7 +85,13 @@ func (f *frame) parameters(args []datum.Datum) error {
 	for _, p := range o.Function.Parameters {
 		v := &variable{name: p.Name, modifier: -1}
 		t, ok := scope.ValueType(p.ValueType)
-		if !ok {
+		switch {
+		case p.Type == cluster.RowType:
+			if err := f.rowOut(v, scope, p.UserType); err != nil {
+				return err
+			}
+			continue
+		case !ok:
 			return syntax.Unsupported("a parameter of type "+scope.TypeText(p.ValueType), "")
 		}
 		v.typ, v.value = t, datum.MakeNull(t)
@@ -101,6 +108,24 @@ func (f *frame) parameters(args []datum.Datum) error {
 		if p.Name != "" {
 			f.declare(v)
 		}
+	}
+	return nil
+}
+
+// rowOut makes an OUT parameter that is a row.
+func (f *frame) rowOut(v *variable, scope catalog.Scope, relation cluster.ObjectID) error {
+	o, ok := scope.Object(relation)
+	if !ok || o.Collection == nil {
+		return syntax.Unsupported("a parameter that is a row of a view", "Use one for each column.")
+	}
+	t, err := scope.TableOf(o)
+	if err != nil {
+		return err
+	}
+	v.record, v.fixed = true, true
+	v.shape, _ = rowShape(t)
+	if f.outs = append(f.outs, v); v.name != "" {
+		f.declare(v)
 	}
 	return nil
 }

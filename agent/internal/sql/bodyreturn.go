@@ -118,9 +118,18 @@ func (f *frame) next(ctx context.Context, e *syntax.Expr) error {
 
 // outRow is the result that OUT parameters make.
 func (f *frame) outRow() []datum.Datum {
-	out := make([]datum.Datum, len(f.outs))
-	for i, v := range f.outs {
-		out[i] = v.value
+	var out []datum.Datum
+	for _, v := range f.outs {
+		switch {
+		case !v.record:
+			out = append(out, v.value)
+		case v.row != nil:
+			out = append(out, v.row...)
+		default:
+			for _, t := range v.shape.types {
+				out = append(out, datum.MakeNull(t))
+			}
+		}
 	}
 	return out
 }

@@ -315,6 +315,11 @@ func (s *Session) runPlanned(ctx context.Context, p *Prepared, q *syntax.Query, 
 	if err := m.permits(q, plan); err != nil && !s.writesTemporary(plan) {
 		return "", err
 	}
+	if s.pure {
+		if what := changes(q, plan); what != "" {
+			return "", &Error{Code: "0A000", Message: what + " is not allowed in a non-volatile function"}
+		}
+	}
 	if s.tx == nil {
 		defer s.unlockAdvisory(true) // the statement is the transaction
 	}
@@ -411,33 +416,6 @@ func queryTag(q *syntax.Query, n int64) string {
 	return verb(q) + " " + strconv.FormatInt(n, 10)
 }
 
-// permits refuses what a read-only transaction may not do.
-func (m modes) permits(q *syntax.Query, plan *queryplan.Plan) error {
-	locked := plan.Locks()
-	locks := locked != nil
-	if !m.readOnly || q.Select != nil && !locks && (plan.With == nil || len(plan.With.Changing()) == 0) {
-		return nil
-	}
-	what := verb(q)
-	if locks {
-		what += " " + locked.Strength.String()
-	}
-	return &Error{Code: "25006", Message: "cannot execute " + what + " in a read-only transaction"}
-}
-
-func verb(q *syntax.Query) string {
-	switch {
-	case q.Insert != nil:
-		return "INSERT"
-	case q.Update != nil:
-		return "UPDATE"
-	case q.Delete != nil:
-		return "DELETE"
-	default:
-		return "SELECT"
-	}
-}
-
 func (s *Session) environment(ctx context.Context) *queryplan.Session {
 	return &queryplan.Session{User: s.user, SessionUser: s.sessionUser(), Database: s.options.Database, Schema: s.currentSchema, TriggerDepth: s.fired, Location: s.style.Location, PID: s.options.PID, Version: s.server.version, ClosedLag: s.server.cfg.ClosedLag(),
 		Setting: func(name string) (string, bool) { return s.setting(strings.ToLower(name)) }, Set: s.setConfig,
@@ -446,9 +424,7 @@ func (s *Session) environment(ctx context.Context) *queryplan.Session {
 		Notify:   s.notify,
 		Advisory: func(a queryplan.Advisory) (bool, error) { return s.advisory(ctx, a) },
 		Signal:   s.signaller(ctx),
-		Call: func(r *queryplan.Routine, args []datum.Datum) (datum.Datum, error) {
-			return s.call(ctx, s.server.cfg.Now(), r, args)
-		}}
+		Call:     s.caller(ctx)}
 }
 
 // runPlan runs the plan and returns the number of rows.
@@ -510,7 +486,7 @@ func (s *Session) runSlow(ctx context.Context, run *exec.Run, p duck.Prepared, g
 			return others(ctx, spec)
 		}
 	}
-	source := &exec.Source{Run: run, Guards: guards, System: system}
+	source := &exec.Source{Run: run, Guards: guards, Session: s.guardSession(run.Env.Session), System: system}
 	return p.Execute(ctx, duck.Execution{Args: args, Source: source, Now: run.Env.Now}, emit)
 }
 

@@ -10,7 +10,6 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
-	"github.com/nodedb/nodedb/agent/internal/sql/duck"
 	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
@@ -21,8 +20,19 @@ func (s *Session) createFunction(ctx context.Context, node *syntax.CreateFunctio
 	if node.Procedure {
 		tag = "CREATE PROCEDURE"
 	}
+	temporary, err := s.forTemporary(false, node.Name)
+	if err != nil {
+		return "", err
+	}
 	return tag, s.changeObjects(ctx, tag, func(in catalog.Scope) (*catalog.Draft, error) {
-		return s.server.catalog.CreateFunction(ctx, in, node, s.user, func(in catalog.Scope, o *cluster.Object) error { return s.soundFunction(ctx, in, o) })
+		node := *node
+		if temporary {
+			var err error
+			if in, node.Name, err = s.inTemporary(ctx, in, node.Name); err != nil {
+				return nil, err
+			}
+		}
+		return s.server.catalog.CreateFunction(ctx, in, &node, s.user, func(in catalog.Scope, o *cluster.Object) error { return s.soundFunction(ctx, in, o) })
 	})
 }
 
@@ -125,103 +135,29 @@ func (s *Session) routines(p *Prepared, scope catalog.Scope, name syntax.Name) [
 	return out
 }
 
-// routineOf describes a function to plans.
-func routineOf(scope catalog.Scope, o *cluster.Object) (*queryplan.Routine, bool) {
-	f := o.Function
-	r := &queryplan.Routine{Object: o}
-	for _, p := range f.Given() {
-		t, ok := scope.ValueType(p.ValueType)
-		if !ok {
-			return nil, false
-		}
-		arg := queryplan.RoutineArg{Name: p.Name, Type: t}
-		if p.Default != "" {
-			var err error
-			if arg.Default, err = syntax.ParseExpression(p.Default); err != nil {
-				return nil, false
+// finder finds what expressions of tables name in a statement that changes objects.
+func finder(in catalog.Scope) queryplan.Finder {
+	return queryplan.Finder{Type: in.ResolveType, Functions: func(name syntax.Name) []*queryplan.Routine {
+		var out []*queryplan.Routine
+		for _, o := range in.Functions(name) {
+			if r, ok := routineOf(in, o); ok {
+				out = append(out, r)
 			}
 		}
-		r.Args = append(r.Args, arg)
-	}
-	switch f.Returns.Type {
-	case cluster.VoidType:
-		r.Void, r.Result = true, datum.Text
-		r.Columns = []queryplan.Column{{Name: o.Name, Type: datum.Text, Modifier: -1}}
-	case cluster.TriggerType:
-		return r, true
-	case cluster.RecordType:
-		r.Composite = true
-		for i, p := range f.Outputs() {
-			t, _ := scope.ValueType(p.ValueType)
-			name := p.Name
-			if name == "" {
-				name = fmt.Sprintf("column%d", i+1)
-			}
-			r.Columns = append(r.Columns, queryplan.Column{Name: name, Type: t, Modifier: -1})
-		}
-	case cluster.RowType:
-		r.Composite = true
-		if row, ok := scope.Object(f.Returns.UserType); ok {
-			if t, err := scope.TableOf(row); err == nil {
-				for _, c := range t.Columns {
-					if !c.Hidden {
-						r.Columns = append(r.Columns, queryplan.Column{Name: c.Name, Type: c.Type, Modifier: c.Modifier})
-					}
-				}
-			}
-		}
-	default:
-		r.Result, _ = scope.ValueType(f.Returns)
-		name := o.Name
-		if out := f.Outputs(); len(out) == 1 && out[0].Name != "" {
-			name = out[0].Name
-		}
-		r.Columns = []queryplan.Column{{Name: name, Type: r.Result, Modifier: -1}}
-		r.Body = expressionBody(o)
-	}
-	return r, true
+		return out
+	}}
 }
 
-// expressionBody is the body of a function that is one expression, which can stand where it
-// is called; nil: it is more than that.
-func expressionBody(o *cluster.Object) *pg.Node {
-	f := o.Function
-	if f.Language != "sql" || f.SetOf || f.Definer || len(f.Settings) > 0 || f.Procedure || len(f.Outputs()) > 0 {
-		return nil
+// bindCalls is catalog.Scope's Bind.
+func bindCalls(in catalog.Scope, t *catalog.Table, text string) (string, error) {
+	return queryplan.BindCalls(t, text, finder(in).Functions)
+}
+
+// routineOf describes a function to plans.
+func routineOf(scope catalog.Scope, o *cluster.Object) (*queryplan.Routine, bool) {
+	f, ok := scope.Callable(o)
+	if !ok {
+		return nil, false
 	}
-	texts := syntax.Split(f.Body)
-	if len(texts) != 1 {
-		return nil
-	}
-	stmt, err := syntax.Parse(texts[0])
-	if err != nil {
-		return nil
-	}
-	q, ok := stmt.Node.(*syntax.Query)
-	if !ok || q.Select == nil || !syntax.IsExpression(q) {
-		return nil
-	}
-	if err := q.AsParameters(argumentsOf(o, nil)); err != nil {
-		return nil
-	}
-	body := q.Select.GetTargetList()[0].GetResTarget().GetVal()
-	alone := true
-	_ = syntax.Walk(body, func(n *pg.Node) (bool, error) {
-		call := n.GetFuncCall()
-		names := call.GetFuncname()
-		last := ""
-		if len(names) > 0 {
-			last = names[len(names)-1].GetString_().GetSval()
-		}
-		own := last == o.Name // it calls itself, maybe
-		if n.GetSubLink() != nil || call != nil && (own || call.GetOver() != nil || call.GetAggStar() || call.GetAggFilter() != nil || len(call.GetAggOrder()) > 0 || duck.OfRows(last)) {
-			alone = false
-		}
-		return alone, nil
-	})
-	if !alone {
-		return nil
-	}
-	syntax.Unplace(body)
-	return body
+	return queryplan.RoutineOf(f)
 }

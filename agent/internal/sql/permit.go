@@ -7,6 +7,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/permit"
+	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
@@ -73,4 +74,39 @@ func (s *Session) denied(statement string, err error) error {
 // owners finds out who the owners are that the session's statements name.
 func (s *Session) owners() permit.Owners {
 	return permit.Owners{Role: s.owner, OfDatabase: s.databaseOwner}
+}
+
+// permits refuses what a read-only transaction may not do.
+func (m modes) permits(q *syntax.Query, plan *queryplan.Plan) error {
+	what := changes(q, plan)
+	if !m.readOnly || what == "" {
+		return nil
+	}
+	return &Error{Code: "25006", Message: "cannot execute " + what + " in a read-only transaction"}
+}
+
+// changes names what a query does beside reading; "": nothing.
+func changes(q *syntax.Query, plan *queryplan.Plan) string {
+	what := verb(q)
+	locked := plan.Locks()
+	if locked == nil && q.Select != nil && (plan.With == nil || len(plan.With.Changing()) == 0) {
+		return ""
+	}
+	if locked != nil {
+		what += " " + locked.Strength.String()
+	}
+	return what
+}
+
+func verb(q *syntax.Query) string {
+	switch {
+	case q.Insert != nil:
+		return "INSERT"
+	case q.Update != nil:
+		return "UPDATE"
+	case q.Delete != nil:
+		return "DELETE"
+	default:
+		return "SELECT"
+	}
 }

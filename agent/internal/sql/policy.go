@@ -16,6 +16,13 @@ func (s *Session) policyRoles(list []syntax.RoleName) ([]string, error) {
 	return s.grantees(&syntax.Grant{To: list})
 }
 
+// policyDDL is what statements about policies ask the session.
+func (s *Session) policyDDL(in catalog.Scope, roles []string) catalog.PolicyDDL {
+	return catalog.PolicyDDL{Roles: roles, Check: func(t *catalog.Table, p *cluster.Policy) error {
+		return queryplan.CheckPolicy(t, p, finder(in).Functions)
+	}}
+}
+
 func (s *Session) createPolicy(ctx context.Context, node *syntax.CreatePolicy) (string, error) {
 	const tag = "CREATE POLICY"
 	roles, err := s.policyRoles(node.Roles)
@@ -23,7 +30,7 @@ func (s *Session) createPolicy(ctx context.Context, node *syntax.CreatePolicy) (
 		return "", err
 	}
 	return tag, s.changeObjects(ctx, tag, func(in catalog.Scope) (*catalog.Draft, error) {
-		return s.server.catalog.CreatePolicy(in, node, catalog.PolicyDDL{Roles: roles, Check: queryplan.CheckPolicy})
+		return s.server.catalog.CreatePolicy(in, node, s.policyDDL(in, roles))
 	})
 }
 
@@ -34,7 +41,7 @@ func (s *Session) alterPolicy(ctx context.Context, node *syntax.AlterPolicy) (st
 		return "", err
 	}
 	return tag, s.changeObjects(ctx, tag, func(in catalog.Scope) (*catalog.Draft, error) {
-		return s.server.catalog.AlterPolicy(in, node, catalog.PolicyDDL{Roles: roles, Check: queryplan.CheckPolicy})
+		return s.server.catalog.AlterPolicy(in, node, s.policyDDL(in, roles))
 	})
 }
 

@@ -79,7 +79,7 @@ func TestPoliciesTogether(t *testing.T) {
 	bob.want("2\n3\nSELECT 2", "select id from t order by id")
 	bob.want("2|2\nSELECT 1", "select count(*), min(id) from t")
 	bob.want("INSERT 0 1", "insert into t values (5, 50, 5)")
-	bob.want(`42501 new row violates row-level security policy for table "t"`, "insert into t values (6, 50, 0)")
+	bob.want(`42501 new row violates row-level security policy "less" for table "t"`, "insert into t values (6, 50, 0)")
 	bob.want(`42501 new row violates row-level security policy for table "t"`, "insert into t values (6, 50, 6) returning id") // it could not be seen
 	bob.want("UPDATE 0", "update t set b = 7")                                                                                 // nothing permits it
 	alice.steps([][2]string{

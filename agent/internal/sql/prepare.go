@@ -181,6 +181,7 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 				return s.setting(strings.ToLower(name))
 			}},
 	}
+	planner.Chosen = p.chosen
 	planner.Functions = func(name syntax.Name) []*queryplan.Routine { return s.routines(p, scope, name) }
 	planner.Type = func(name syntax.TypeName) (catalog.Resolved, error) {
 		r, err := scope.ResolveType(name)

@@ -23,54 +23,6 @@ type sqlFunction struct {
 	statements []*bound
 }
 
-// arguments are what a function's parameters are called in its statements.
-type arguments struct {
-	function string
-	names    map[string]int
-	count    int
-	// hidden are names that mean columns: where both could be meant, the column is.
-	hidden func(name string) bool
-	beside func()
-}
-
-// argumentsOf are those of a function. hidden may be nil.
-func argumentsOf(o *cluster.Object, hidden func(string) bool) *arguments {
-	out := &arguments{function: o.Name, names: map[string]int{}, hidden: hidden}
-	for i, p := range o.Function.Inputs() {
-		if out.count++; p.Name != "" {
-			out.names[p.Name] = i + 1
-		}
-	}
-	return out
-}
-
-// Field satisfies syntax.Fields.
-func (a *arguments) Field(row, column string, _ int) (int, error) {
-	if row != "" && row != a.function || row == "" && a.hidden != nil && a.hidden(column) {
-		return 0, nil
-	}
-	return a.names[column], nil
-}
-
-// Row satisfies syntax.Fields.
-func (a *arguments) Row(string) []int { return nil }
-
-// Param satisfies syntax.Fields: parameters are the arguments already.
-func (a *arguments) Param(int) int { return 0 }
-
-// Whole satisfies syntax.Fields.
-func (a *arguments) Whole(string, string) int { return 0 }
-
-// FromZero satisfies syntax.Fields.
-func (a *arguments) FromZero(string) bool { return false }
-
-// BesideTarget satisfies syntax.Fields.
-func (a *arguments) BesideTarget() {
-	if a.beside != nil {
-		a.beside()
-	}
-}
-
 // columnNames are the names that columns have in a statement.
 type columnNames struct {
 	names  map[string]bool
@@ -135,8 +87,8 @@ func (s *Session) compileSQL(ctx context.Context, in catalog.Scope, o *cluster.O
 			return nil, syntax.Unsupported("a statement other than SELECT, INSERT, UPDATE and DELETE in a function in SQL", "Write it in PL/pgSQL.")
 		}
 		columns := s.columnsIn(in, q)
-		args := argumentsOf(o, func(name string) bool { return columns.names[name] })
-		args.beside = columns.besideTarget
+		args := queryplan.ArgumentsOf(o, func(name string) bool { return columns.names[name] })
+		args.Beside = columns.besideTarget
 		if err := q.AsParameters(args); err != nil {
 			return nil, err
 		}
@@ -253,14 +205,15 @@ func (s *Session) deeper(o *cluster.Object) (leave func(), err error) {
 		return nil, &Error{Code: "54001", Message: "stack depth limit exceeded", Hint: fmt.Sprintf("Functions and triggers may call each other up to %d deep.", maxCallDepth)}
 	}
 	s.depth++
-	user, steady := s.user, s.steady
+	user, steady, pure := s.user, s.steady, s.pure
 	if o != nil && o.Function.Definer {
 		s.user = o.Owner
 	}
 	if o != nil && o.Function.Volatility != "volatile" { // it reads what the statement reads that calls it
 		s.steady++
 	}
-	undo := func() { s.depth, s.user, s.steady = s.depth-1, user, steady }
+	s.pure = s.guarding || o != nil && o.Function.Volatility != "volatile"
+	undo := func() { s.depth, s.user, s.steady, s.pure = s.depth-1, user, steady, pure }
 	if o == nil || len(o.Function.Settings) == 0 {
 		return undo, nil
 	}

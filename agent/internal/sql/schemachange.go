@@ -167,13 +167,13 @@ type rowWork interface {
 
 // rows does a part of what is to be done with the rows. Those that are written meanwhile
 // are as they have to be, so that each may be read at a time of its own.
-func (c *schemaChange) rows(ctx context.Context, until time.Time, begin func(*catalog.Table) (rowWork, error)) (operation.SchemaProgress, error) {
+func (c *schemaChange) rows(ctx context.Context, until time.Time, begin func(context.Context, *catalog.Table) (rowWork, error)) (operation.SchemaProgress, error) {
 	view := c.server.catalog.View()
 	table, err := catalog.Scope{View: view}.NewTable(c.object, view.Objects[c.object.Parent])
 	if err != nil {
 		return operation.SchemaProgress{}, err
 	}
-	work, err := begin(table)
+	work, err := begin(ctx, table)
 	if err != nil {
 		return operation.SchemaProgress{}, err
 	}
@@ -215,13 +215,13 @@ func (c *schemaChange) after() string {
 // filler writes the entries of indexes.
 type filler struct{ exec.Backfill }
 
-func (c *schemaChange) filler(table *catalog.Table) (rowWork, error) {
+func (c *schemaChange) filler(ctx context.Context, table *catalog.Table) (rowWork, error) {
 	all, err := queryplan.EntriesOf(table)
 	if err != nil {
 		return nil, err
 	}
 	now := c.server.cfg.Now()
-	f := &filler{exec.Backfill{Table: table, Run: c.server.internalRun(&queryplan.Env{Now: now, Statement: now, Session: &queryplan.Session{}})}}
+	f := &filler{exec.Backfill{Table: table, Run: c.server.internalRun(&queryplan.Env{Now: now, Statement: now, Session: c.rowSession(ctx, table)})}}
 	for _, e := range all {
 		if slices.Contains(c.what.Indexes, e.Index.Desc.ID) && e.Index.Desc.State == cluster.ElementWriteOnly && !e.Index.Desc.Dropped {
 			f.Of = append(f.Of, e)
@@ -258,10 +258,10 @@ type validator struct {
 	run  *exec.Run
 }
 
-func (c *schemaChange) validator(t *catalog.Table) (rowWork, error) {
+func (c *schemaChange) validator(ctx context.Context, t *catalog.Table) (rowWork, error) {
 	v := &validator{table: t, row: make([]datum.Datum, len(t.Columns))}
 	now := c.server.cfg.Now()
-	v.env = &queryplan.Env{Now: now, Statement: now, Session: &queryplan.Session{}}
+	v.env = &queryplan.Env{Now: now, Statement: now, Session: c.rowSession(ctx, t)}
 	for i := range t.Columns {
 		if t.Columns[i].Unproven && slices.Contains(c.what.NotNull, t.Columns[i].ID) {
 			v.notNull = append(v.notNull, i)

@@ -50,7 +50,7 @@ func (s *Session) createSchema(ctx context.Context, node *syntax.CreateSchema) (
 // sound refuses a new collection with expressions that cannot be computed.
 func sound(in catalog.Scope, node *syntax.CreateCollection) func(*catalog.Table) error {
 	return func(t *catalog.Table) error {
-		return queryplan.Sound(t, node.Columns, node.Constraints, in.ResolveType)
+		return queryplan.Sound(t, node.Columns, node.Constraints, finder(in))
 	}
 }
 

@@ -14,7 +14,7 @@ const ownSchema = "$user"
 func (s *Session) scope() catalog.Scope {
 	path := s.settings.SearchPath()
 	out := s.server.catalog.Scope(s.draft, s.database, path)
-	out.Rights, out.Temp = s.rights(), cluster.ObjectID(s.temp.Load())
+	out.Rights, out.Temp, out.Bind = s.rights(), cluster.ObjectID(s.temp.Load()), bindCalls
 	for i, name := range path {
 		if name == ownSchema {
 			path[i] = s.user

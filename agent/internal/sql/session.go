@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	pg "github.com/pganalyze/pg_query_go/v6"
+
 	"github.com/nodedb/nodedb/agent/internal/admission"
 	"github.com/nodedb/nodedb/agent/internal/budget"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -109,6 +111,9 @@ type Session struct {
 	// that read what the statement reads that calls them.
 	functions map[cluster.ObjectID]*sqlFunction
 	steady    int
+	// pure says that the function being carried out may not change anything, and guarding that
+	// none may: the engine asks for it while it reads rows.
+	pure, guarding bool
 	// bodies are those of functions in PL/pgSQL that were called.
 	bodies map[cluster.ObjectID]*body
 
@@ -146,6 +151,8 @@ type Prepared struct {
 	searchPath []string
 	// asked says that planning asked for settings.
 	asked bool
+	// chosen, if not nil, is told which functions of users its calls mean.
+	chosen func(*pg.FuncCall, *queryplan.Routine)
 	// permitted is what its privileges were looked at on.
 	permitted permission
 }

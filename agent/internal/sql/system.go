@@ -114,14 +114,14 @@ func (s *Session) catalogInput(ctx context.Context, t *pgcatalog.Table) *pgcatal
 	scope := s.scope()
 	in.SearchPath = scope.SearchPath()
 	in.Tables, in.Schemas, in.Databases, in.DatabaseID = scope.Tables(), scope.AllSchemas(), scope.Databases(), s.database
-	in.DefaultText, in.Types, in.EnumType = scope.DefaultText, scope.UserTypes(), scope.EnumType
+	in.DefaultText, in.NamedCalls, in.Types, in.EnumType = scope.DefaultText, scope.NamedCalls, scope.UserTypes(), scope.EnumType
 	for _, o := range scope.Sequences() {
 		if schema, ok := scope.Object(o.Parent); ok {
 			in.Sequences = append(in.Sequences, pgcatalog.Sequence{Object: o, Schema: schema, Place: s.placeOf(o)})
 		}
 	}
 	for _, v := range scope.Views() {
-		in.Views = append(in.Views, pgcatalog.View{View: v, Definition: scope.Text(v), Updatable: queryplan.ThroughView(v.Query)})
+		in.Views = append(in.Views, pgcatalog.View{View: v, Definition: scope.NamedCalls(scope.Text(v)), Updatable: queryplan.ThroughView(v.Query)})
 	}
 	for _, o := range scope.AllFunctions() {
 		in.Functions = append(in.Functions, shownFunction(scope, o))

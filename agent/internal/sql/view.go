@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	pg "github.com/pganalyze/pg_query_go/v6"
+
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck"
@@ -47,15 +49,18 @@ func (s *Session) showing(ctx context.Context, in catalog.Scope, text string, q 
 	if syntax.HasSequenceCall(q.Select) {
 		return nil, syntax.Unsupported("a call of nextval and its like in a view", "Call it where the view is read.")
 	}
-	written := &Prepared{statement: &syntax.Statement{Text: text, Node: q}}
+	calls := map[int32]*queryplan.Routine{}
+	written := &Prepared{statement: &syntax.Statement{Text: text, Node: q}, chosen: func(f *pg.FuncCall, r *queryplan.Routine) {
+		if f.GetLocation() > 0 { // else it stands in the body of a function
+			calls[f.GetLocation()] = r
+		}
+	}}
 	if err := s.prepareQuery(ctx, written, q); err != nil {
 		return nil, err
 	}
 	switch plan := written.plan; {
 	case len(written.ParamOIDs) > 0:
 		return nil, &Error{Code: "42P02", Message: "there is no parameter $1"}
-	case len(plan.Routines) > 0:
-		return nil, syntax.Unsupported(fmt.Sprintf("a call of function %s in a view", plan.Routines[0].Object.Name), "Call it where the view is read.")
 	case plan.Signals != nil:
 		return nil, syntax.Unsupported("a call that reaches other sessions, in a view", "")
 	case plan.Locks() != nil:
@@ -63,7 +68,10 @@ func (s *Session) showing(ctx context.Context, in catalog.Scope, text string, q 
 	}
 	out := &catalog.Showing{By: s.user}
 	var err error
-	if out.Query, out.Reads, err = queryplan.BindView(written.query(q).Select, s.readable(in)); err != nil {
+	if out.Query, out.Reads, err = queryplan.BindView(written.query(q).Select, s.readable(in), calls); err != nil {
+		return nil, err
+	}
+	if err := namesNoFunctions(in, out.Query); err != nil {
 		return nil, err
 	}
 	bound, err := in.Bound(out.Query, out.Reads)
@@ -76,6 +84,21 @@ func (s *Session) showing(ctx context.Context, in catalog.Scope, text string, q 
 	// The columns are those of what is kept, which expands stars as PostgreSQL does.
 	out.Columns, err = s.shownColumns(ctx, out.Text, &syntax.Query{Select: bound})
 	return out, err
+}
+
+// namesNoFunctions refuses the query of a view in which a function of a user is called by its name.
+func namesNoFunctions(in catalog.Scope, query string) error {
+	parsed, err := syntax.ParseQuery(query)
+	if err != nil {
+		return err
+	}
+	find := finder(in).Functions
+	syntax.EachCall(parsed, func(f *pg.FuncCall) {
+		if name, ok := queryplan.CalledByName(f, find); ok && err == nil {
+			err = syntax.Unsupported(fmt.Sprintf("a call of function %s in this place of a view", name), "Call it where the view is read.")
+		}
+	})
+	return err
 }
 
 // readable finds what a view can read.

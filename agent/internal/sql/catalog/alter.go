@@ -477,6 +477,9 @@ func offered(action syntax.AlterAction) error {
 
 // checkSound looks whether the expressions of the table can be computed still.
 func (a *alteration) checkSound() error {
+	if err := a.scope.bindCalls(a.object); err != nil {
+		return err
+	}
 	t, err := a.scope.NewTable(a.object, nil)
 	if err != nil {
 		return err

@@ -104,7 +104,11 @@ func (a *alteration) value(column *cluster.Column) (v datum.Datum, volatile bool
 	if !ok {
 		return v, false, unknownType(column.Type)
 	}
-	return a.ask.Value(Column{ID: column.ID, Name: column.Name, Type: t, Modifier: column.Modifier, NotNull: column.NotNull, Default: column.Default, User: user})
+	called, err := a.scope.callables(&cluster.Collection{Columns: []cluster.Column{*column}})
+	if err != nil {
+		return v, false, err
+	}
+	return a.ask.Value(Column{Functions: called, ID: column.ID, Name: column.Name, Type: t, Modifier: column.Modifier, NotNull: column.NotNull, Default: column.Default, User: user})
 }
 
 // dropColumn drops a column. What rows hold of it is skipped from now on, and gone when

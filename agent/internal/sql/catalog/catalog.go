@@ -123,9 +123,16 @@ func (c *Catalog) Create(ctx context.Context, in Scope, stmt *syntax.CreateColle
 	if err := c.foreignKeys(ctx, in, next, desc, stmt.Constraints); err != nil {
 		return nil, false, err
 	}
-	t, err := in.now(next).NewTable(desc, nil)
+	in = in.now(next)
+	if err := in.bindCalls(desc); err != nil {
+		return nil, false, err
+	}
+	t, err := in.NewTable(desc, nil)
 	if err == nil {
 		err = sound(t)
+	}
+	if err == nil {
+		err = in.need(next, desc)
 	}
 	return next, false, err
 }

@@ -167,6 +167,11 @@ func (s Scope) settleNeeds(next *Draft, gone *going) ([]string, error) {
 		return nil, err
 	}
 	lines, cascades = append(lines, keyLines...), append(cascades, keys...)
+	callLines, calls, err := s.settleCalls(next, gone)
+	if err != nil {
+		return nil, err
+	}
+	lines, cascades = append(lines, callLines...), append(cascades, calls...)
 	triggerLines, triggers := s.settleTriggers(next, gone)
 	lines, cascades = append(lines, triggerLines...), append(cascades, triggers...)
 	for {
@@ -209,6 +214,11 @@ func (s Scope) readsGone(o *cluster.Object, gone *going) (what string, reads boo
 	}
 	if o.View == nil {
 		return "", false
+	}
+	for _, id := range calledBy(&o.View.Query) {
+		if f, is := gone.objects[id]; is {
+			return "function " + s.described(f), true
+		}
 	}
 	for i := range o.View.Reads {
 		read := &o.View.Reads[i]
@@ -266,7 +276,9 @@ func (s Scope) settleDefaults(next *Draft, gone *going) (lines, cascades []strin
 				break
 			}
 		}
-		changed.Needs = slices.DeleteFunc(slices.Clone(o.Needs), func(id cluster.ObjectID) bool { return isGone(id) && gone.objects[id].Collection == nil })
+		changed.Needs = slices.DeleteFunc(slices.Clone(o.Needs), func(id cluster.ObjectID) bool {
+			return isGone(id) && gone.objects[id].Collection == nil && gone.objects[id].Function == nil
+		})
 		next.alter(s, o, changed)
 	}
 	return lines, cascades, nil

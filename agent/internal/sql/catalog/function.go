@@ -16,6 +16,12 @@ import (
 // Functions are those that a name may mean, along the path; those of an earlier schema hide
 // those with the same arguments.
 func (s Scope) Functions(name syntax.Name) []*cluster.Object {
+	if id, ok := syntax.NumberedFunction(name); ok {
+		if o, ok := s.Object(cluster.ObjectID(id)); ok && o.Function != nil {
+			return []*cluster.Object{o}
+		}
+		return nil
+	}
 	if s.Draft == nil && !s.catalog.functionNames(s.View)[name.Name] {
 		return nil
 	}
@@ -28,7 +34,7 @@ func (s Scope) Functions(name syntax.Name) []*cluster.Object {
 	hidden := map[string]bool{}
 	for _, p := range path {
 		schema, ok := s.Schema(p)
-		if !ok {
+		if !ok || p == TempSchema && name.Schema == "" { // those are called by their schema
 			continue
 		}
 		for _, o := range all {
@@ -210,6 +216,11 @@ func (c *Catalog) CreateFunction(ctx context.Context, in Scope, stmt *syntax.Cre
 		if err := in.replaces(was, o); err != nil {
 			return nil, err
 		}
+		if !reflect.DeepEqual(was.Function, o.Function) {
+			if err := in.holdsIndex(was); err != nil {
+				return nil, err
+			}
+		}
 		next := *was
 		next.Function, next.Needs = o.Function, o.Needs
 		changed := in.change(was, &next)
@@ -354,6 +365,9 @@ func (s Scope) parameters(f *cluster.Function, stmt *syntax.CreateFunction) erro
 			return &syntax.Error{Code: "42P13", Message: fmt.Sprintf("SQL functions cannot have arguments of type %s", strings.TrimPrefix(word, "a "))}
 		}
 		next := cluster.Parameter{Name: p.Name, Mode: p.Mode, ValueType: typ, Default: p.Default}
+		if typ.Type == cluster.RowType && next.Input() {
+			return unsupportedAt("a parameter that is a row", "Use one for each column.", p.Type.Position)
+		}
 		if p.Name != "" {
 			if names[p.Name] {
 				return &syntax.Error{Code: "42P13", Message: fmt.Sprintf("parameter name %q used more than once", p.Name)}
@@ -492,6 +506,11 @@ func (c *Catalog) ChangeFunction(in Scope, t syntax.Target, change func(o *clust
 				where = fmt.Sprintf(" in schema %q", schema.Name)
 			}
 			return nil, &syntax.Error{Code: "42723", Message: fmt.Sprintf("function %s(%s) already exists%s", next.Name, in.Arguments(next.Function), where)}
+		}
+	}
+	if !reflect.DeepEqual(o.Function, next.Function) {
+		if err := in.holdsIndex(o); err != nil {
+			return nil, err
 		}
 	}
 	changed := in.change(o, &next)

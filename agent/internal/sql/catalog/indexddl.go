@@ -102,6 +102,9 @@ func (c *Catalog) CreateIndex(ctx context.Context, in Scope, stmt *syntax.Create
 		x.State, a.later = cluster.ElementDeleteOnly, &cluster.TableChange{Table: o.ID, Name: o.Name, Indexes: []cluster.ObjectID{x.ID}}
 	}
 	a.rows.Indexes = append(a.rows.Indexes, *x)
+	if err := in.bindCalls(a.object); err != nil {
+		return nil, nil, nil, err
+	}
 	schema, _ := in.Object(o.Parent)
 	t, err := in.NewTable(a.object, schema)
 	if err != nil {
@@ -112,7 +115,7 @@ func (c *Catalog) CreateIndex(ctx context.Context, in Scope, stmt *syntax.Create
 	}
 	next = in.change(o, a.object)
 	next.carryOn(a.later)
-	return next, t.Indexes[len(t.Indexes)-1], nil, nil
+	return next, t.Indexes[len(t.Indexes)-1], nil, in.need(next, a.object)
 }
 
 // describeIndex makes the descriptor of CREATE INDEX.

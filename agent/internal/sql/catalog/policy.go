@@ -40,7 +40,8 @@ func (c *Catalog) CreatePolicy(in Scope, stmt *syntax.CreatePolicy, ddl PolicyDD
 	a := newAlteration(o)
 	a.rows.Policies = append(slices.Clone(a.rows.Policies), p)
 	slices.SortFunc(a.rows.Policies, func(a, b cluster.Policy) int { return cmp.Compare(a.Name, b.Name) })
-	return in.change(o, a.object), nil
+	next := in.change(o, a.object)
+	return next, in.need(next, a.object)
 }
 
 // AlterPolicy changes a policy in the draft of scope.
@@ -69,7 +70,8 @@ func (c *Catalog) AlterPolicy(in Scope, stmt *syntax.AlterPolicy, ddl PolicyDDL)
 	a := newAlteration(o)
 	a.rows.Policies = slices.Clone(a.rows.Policies)
 	a.rows.Policies[i] = p
-	return in.change(o, a.object), nil
+	next := in.change(o, a.object)
+	return next, in.need(next, a.object)
 }
 
 // DropPolicy drops a policy in the draft of scope; missing says that IF EXISTS did not
@@ -88,7 +90,8 @@ func (c *Catalog) DropPolicy(in Scope, stmt *syntax.DropPolicy) (next *Draft, mi
 	}
 	a := newAlteration(o)
 	a.rows.Policies = slices.Delete(slices.Clone(a.rows.Policies), i, i+1)
-	return in.change(o, a.object), false, nil
+	next = in.change(o, a.object)
+	return next, false, in.need(next, a.object)
 }
 
 // toSecure finds the table that a policy is of.
@@ -120,6 +123,14 @@ func (s Scope) policySays(o *cluster.Object, p *cluster.Policy, using, check str
 	t, err := s.table(o)
 	if err != nil {
 		return err
+	}
+	for _, text := range []*string{&p.Using, &p.Check} {
+		if *text == "" || s.Bind == nil {
+			continue
+		}
+		if *text, err = s.Bind(s, t, *text); err != nil {
+			return err
+		}
 	}
 	return ddl.Check(t, p)
 }

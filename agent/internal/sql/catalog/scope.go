@@ -26,6 +26,9 @@ type Scope struct {
 	Temp cluster.ObjectID
 	// Rights are those of whoever asks; nil: nobody is asked.
 	Rights *Rights
+	// Bind has the functions that an expression over rows of a table calls stand by their
+	// ids; nil: expressions stay as they are.
+	Bind func(Scope, *Table, string) (string, error)
 }
 
 // Scope returns what names mean now, to who has made draft.

@@ -72,20 +72,24 @@ func (s Scope) DefaultText(text string) string {
 	return out
 }
 
-// bindDefault has the sequences in a default stand by their ids, so that the default
+// bindDefault has the sequences and the functions in a default stand by their ids, so that the default
 // follows them when they are renamed.
 func (s Scope) bindDefault(text string) (string, error) {
 	text, err := syntax.BareEnums(text, s.isEnum)
 	if err != nil {
 		return "", err
 	}
-	return syntax.BindSequences(text, func(name syntax.Name) (uint64, error) {
+	text, err = syntax.BindSequences(text, func(name syntax.Name) (uint64, error) {
 		o, err := s.Sequence(name)
 		if err != nil {
 			return 0, err
 		}
 		return uint64(o.ID), nil
 	})
+	if err != nil || s.Bind == nil || text == "" {
+		return text, err
+	}
+	return s.Bind(s, nil, text)
 }
 
 // CreateSequence makes a sequence in the draft of scope; existed says that IF NOT EXISTS

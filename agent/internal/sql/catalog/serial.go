@@ -260,7 +260,7 @@ func cut(s string) string {
 }
 
 // NeedsOf are the sequences that the defaults of a table need, the types of its
-// columns, what its foreign keys reference, and the functions of its triggers.
+// columns, what its foreign keys reference, and the functions of its triggers and expressions.
 func NeedsOf(table *cluster.Object) ([]cluster.ObjectID, error) {
 	var out []cluster.ObjectID
 	rows := table.Collection
@@ -270,6 +270,7 @@ func NeedsOf(table *cluster.Object) ([]cluster.ObjectID, error) {
 		}
 	}
 	out = append(out, triggerFunctions(rows.Triggers)...)
+	out = append(out, calledBy(callTexts(rows)...)...)
 	for i := range rows.Columns {
 		if t := rows.Columns[i].UserType; t != 0 {
 			out = append(out, t)

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -20,9 +21,11 @@ type Table struct {
 	Indexes []*Index
 	// Of is the table, if these are the entries of an index of one.
 	Of *Table
+	// Functions are those of users that its expressions call.
+	Functions map[cluster.ObjectID]*Callable
 
-	schema *cluster.Object // nil: of one that is being made
-	types  []*cluster.Object
+	schema *cluster.Object   // nil: of one that is being made
+	types  []*cluster.Object // and the functions
 	byName map[string]int
 	// stored holds the indexes of the columns that the value holds, by ascending
 	// column id: all but those that the key gives back exactly.
@@ -56,6 +59,8 @@ type Column struct {
 	// User is the domain or the enum that it is of; nil: none.
 	User       *cluster.Object
 	UserSchema string
+	// Functions are those that expressions of the table call.
+	Functions map[cluster.ObjectID]*Callable
 }
 
 // NewTable prepares a descriptor; it fails if a newer version wrote a type that
@@ -64,6 +69,13 @@ func (s Scope) NewTable(desc, schema *cluster.Object) (*Table, error) {
 	rows := desc.Collection
 	t := &Table{Desc: desc, schema: schema, byName: make(map[string]int, len(rows.Columns))}
 	byID := make(map[cluster.ColumnID]int, len(rows.Columns))
+	var err error
+	if t.Functions, err = s.callables(rows); err != nil {
+		return nil, fmt.Errorf("collection %q: %w", desc.Name, err)
+	}
+	for _, id := range slices.Sorted(maps.Keys(t.Functions)) {
+		t.types = append(t.types, t.Functions[id].Object)
+	}
 	for i, c := range rows.Columns {
 		typ, user, ok := typeOf(&c, s.Object, s.EnumType)
 		if !ok || !typ.Storable() {
@@ -84,7 +96,7 @@ func (s Scope) NewTable(desc, schema *cluster.Object) (*Table, error) {
 			}
 		}
 		t.Columns = append(t.Columns, Column{ID: c.ID, Name: c.Name, Type: typ, Modifier: c.Modifier,
-			NotNull: c.NotNull, Unproven: c.NotNullState != "", Default: c.Default, Hidden: c.Hidden, Identity: c.Identity != 0, Always: c.Always, Missing: missing, Comment: c.Comment, Generated: c.Generated, User: user, UserSchema: userSchema})
+			NotNull: c.NotNull, Unproven: c.NotNullState != "", Default: c.Default, Hidden: c.Hidden, Identity: c.Identity != 0, Always: c.Always, Missing: missing, Comment: c.Comment, Generated: c.Generated, User: user, UserSchema: userSchema, Functions: t.Functions})
 		t.byName[c.Name], byID[c.ID] = i, i
 	}
 	inKey := make(map[int]bool, len(rows.PrimaryKey))

@@ -90,7 +90,12 @@ func (s Scope) namesNoTypes(query string) error {
 
 // readBy has o need what its query reads.
 func (s Scope) readBy(next *Draft, o *cluster.Object) error {
-	o.Needs = triggerFunctions(o.View.Triggers)
+	o.Needs = append(triggerFunctions(o.View.Triggers), calledBy(&o.View.Query)...)
+	for _, id := range o.Needs {
+		if f, ok := s.Object(id); ok {
+			next.rest(f) // nobody drops it before the view is there
+		}
+	}
 	for i := range o.View.Reads {
 		read, ok := s.Object(o.View.Reads[i].Object)
 		if !ok {

@@ -127,7 +127,7 @@ func (c *cascade) next(r *Run, f *found, g *goneKey) ([]datum.Datum, error) {
 			next[column] = datum.MakeNull(d.Type)
 		default:
 			var e queryplan.Expr
-			if e, err = queryplan.CompileDefault(*d); err == nil {
+			if e, err = queryplan.CompileDefault(*d, &queryplan.Uses{}); err == nil {
 				next[column], err = e.Eval(r.Env)
 			}
 		}

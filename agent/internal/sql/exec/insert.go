@@ -398,6 +398,15 @@ func checkSize(rows, bytes int) error {
 	return nil
 }
 
+// violated is what is wrong with a new row that policies do not let pass.
+func violated(table *catalog.Table, policy string) error {
+	name := ""
+	if policy != "" {
+		name = fmt.Sprintf("%q ", policy)
+	}
+	return &syntax.Error{Code: "42501", Message: fmt.Sprintf("new row violates row-level security policy %sfor table %q", name, table.Name())}
+}
+
 // complete computes the generated columns of a row that is to be written, and checks it.
 func (r *Run) complete(table *catalog.Table, rules *queryplan.Rules, row []datum.Datum) (err error) {
 	r.Env.Row = row
@@ -412,11 +421,11 @@ func (r *Run) complete(table *catalog.Table, rules *queryplan.Rules, row []datum
 		}
 	}
 	r.Env.Row = row
-	if rules.Policies != nil {
-		if ok, err := r.accepts(rules.Policies.Condition, row); err != nil {
+	for _, k := range rules.Policies {
+		if ok, err := r.accepts(k.Condition, row); err != nil {
 			return err
 		} else if !ok {
-			return &syntax.Error{Code: "42501", Message: fmt.Sprintf("new row violates row-level security policy for table %q", table.Name())}
+			return violated(table, k.Name)
 		}
 		r.Env.Row = row
 	}

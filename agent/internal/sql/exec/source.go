@@ -21,7 +21,9 @@ type Source struct {
 	Run *Run
 	// Guards are conditions on the rows of tables: others are not shown to the engine.
 	Guards map[cluster.ObjectID]queryplan.Expr
-	System func(ctx context.Context, spec duck.ScanSpec) (duck.Scan, error)
+	// Session is what guards are computed in. Several scans ask it at once.
+	Session *queryplan.Session
+	System  func(ctx context.Context, spec duck.ScanSpec) (duck.Scan, error)
 }
 
 // Scan begins to read a table.
@@ -38,7 +40,7 @@ func (s *Source) Scan(ctx context.Context, spec duck.ScanSpec) (duck.Scan, error
 	if guard != nil {
 		queryplan.Columns(guard, wanted)
 	}
-	out := &tableScan{run: s.Run, guard: guard, table: table, decoder: table.NewDecoder(wanted), columns: spec.Columns,
+	out := &tableScan{run: s.Run, session: s.Session, guard: guard, table: table, decoder: table.NewDecoder(wanted), columns: spec.Columns,
 		row: make([]datum.Datum, len(table.Columns)), out: make([]datum.Datum, len(spec.Columns))}
 	access, err := queryplan.ConstrainedAccess(table, constraints(spec.Constraints), wanted)
 	if err != nil {
@@ -81,9 +83,10 @@ type tableScan struct {
 	decoder *catalog.Decoder
 	columns []int
 	guard   queryplan.Expr // nil: all rows are shown
-	env     queryplan.Env  // of guard
-	rows    Rows           // nil: they are read by key
-	keys    [][]byte       // that were not read yet
+	session *queryplan.Session
+	env     queryplan.Env // of guard
+	rows    Rows          // nil: they are read by key
+	keys    [][]byte      // that were not read yet
 	batch   []kv.Row
 	held    int64 // bytes of memory, for batch
 	row     []datum.Datum
@@ -94,6 +97,7 @@ func (s *tableScan) open(ctx context.Context, a *queryplan.Access) error {
 	// The scans of a statement run at once: none may write to the Run.
 	env := *s.run.Env
 	s.env = env
+	s.env.Session = s.session
 	if a.Index != nil {
 		run := *s.run
 		run.Env = &env

@@ -250,7 +250,7 @@ func keyParts(x *catalog.Index) string {
 }
 
 // aCall is an expression that is nothing but one call.
-var aCall = regexp.MustCompile(`^[a-z_][a-z_0-9]*\([^()]*\)$`)
+var aCall = regexp.MustCompile(`^(("#f"|[a-z_][a-z_0-9]*)\.)?("[0-9]+"|[a-z_][a-z_0-9]*)\([^()]*\)$`)
 
 func includeList(x *catalog.Index) string {
 	if len(x.Include) == 0 {

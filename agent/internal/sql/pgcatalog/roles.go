@@ -293,8 +293,11 @@ func (in *Input) privileges() []row {
 func (in *Input) policies(view bool) []row {
 	commands := map[string]string{"ALL": "*", "SELECT": "r", "INSERT": "a", "UPDATE": "w", "DELETE": "d"}
 	shown := func(text string) any {
-		if text == "" {
+		switch {
+		case text == "":
 			return nil
+		case aCall.MatchString(text):
+			return text
 		}
 		return "(" + text + ")"
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
 //go:embed columns.txt
@@ -52,9 +53,11 @@ type Input struct {
 	EnumType func(*cluster.Object) datum.Type
 	// DefaultText shows a column's default.
 	DefaultText func(string) string
-	Databases   []*cluster.Object // of the cluster
-	Database    string            // the session's
-	DatabaseID  cluster.ObjectID
+	// NamedCalls shows an expression in which functions stand by their ids.
+	NamedCalls func(string) string
+	Databases  []*cluster.Object // of the cluster
+	Database   string            // the session's
+	DatabaseID cluster.ObjectID
 	// Roles are all roles, by name.
 	Roles []Role
 	// Rights are those of the session's role.
@@ -179,12 +182,20 @@ func (t *Table) Rows(in *Input) [][]datum.Datum {
 		for i, c := range t.Columns {
 			values[i] = c.Zero
 			if v, ok := r[c.Name]; ok {
-				values[i] = c.value(v)
+				values[i] = c.value(in.shownText(v))
 			}
 		}
 		out = append(out, t.withSystem(values))
 	}
 	return out
+}
+
+// shownText is a value in which functions of users stand by their names.
+func (in *Input) shownText(v any) any {
+	if text, ok := v.(string); ok && in.NamedCalls != nil && syntax.CallsNumbered(text) {
+		return in.NamedCalls(text)
+	}
+	return v
 }
 
 // withSystem adds the values of the system columns; transactions have no numbers.

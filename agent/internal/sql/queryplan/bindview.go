@@ -23,13 +23,15 @@ type Readable struct {
 // BindView makes of a query what cluster.View keeps: names in FROM become those of Reads,
 // stars the columns that there are, and columns stand with what they are of, so that
 // nothing that is renamed, added or made later changes what the query means. The query
-// was planned before: it is sound.
-func BindView(s *pg.SelectStmt, find func(schema, name string) (Readable, bool)) (query string, reads []cluster.ViewRead, err error) {
+// was planned before: it is sound, and calls says what its calls of functions of users mean, by
+// where they stand.
+func BindView(s *pg.SelectStmt, find func(schema, name string) (Readable, bool), calls map[int32]*Routine) (query string, reads []cluster.ViewRead, err error) {
 	s = proto.CloneOf(s)
-	b := &binder{find: find}
+	b := &binder{find: find, calls: calls}
 	if _, err := b.query(s, nil); err != nil {
 		return "", nil, err
 	}
+	bindQueryCalls(s, calls)
 	query, err = syntax.QueryText(s)
 	return query, b.reads, err
 }
@@ -37,6 +39,7 @@ func BindView(s *pg.SelectStmt, find func(schema, name string) (Readable, bool))
 // binder is the state of one BindView.
 type binder struct {
 	find  func(schema, name string) (Readable, bool)
+	calls map[int32]*Routine
 	reads []cluster.ViewRead
 }
 
@@ -315,6 +318,17 @@ func (b *binder) function(f *pg.RangeFunction, l *level) ([]starred, error) {
 		if item.known && len(item.columns) == 0 {
 			item.columns = []string{item.name}
 			f.Alias.Colnames = []*pg.Node{stringNode(item.name)}
+		}
+	}
+	if r := b.calls[call.GetFuncCall().GetLocation()]; r != nil && len(f.GetFunctions()) == 1 && !f.GetOrdinality() && len(r.Columns) > 0 {
+		item.known = true
+		for i := len(item.columns); i < len(r.Columns); i++ {
+			column := r.Columns[i].Name
+			if !r.Composite && column == r.Object.Name {
+				column = item.name
+			}
+			item.columns = append(item.columns, column)
+			f.Alias.Colnames = append(f.Alias.Colnames, stringNode(column))
 		}
 	}
 	l.items = append(l.items, item)

@@ -32,6 +32,10 @@ type compiler struct {
 	functions func(syntax.Name) []*Routine
 	called    func(*Routine)
 	calls     *bool
+	// chosen, if not nil, is told what each call in the text means. kept says that the text
+	// is of an object, where names of functions mean nothing: they stand by their ids.
+	chosen func(*pg.FuncCall, *Routine)
+	kept   bool
 	// bound are what parameters stand for in the body of a function, depth how many bodies
 	// this one stands in.
 	bound []Expr

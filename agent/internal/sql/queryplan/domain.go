@@ -60,12 +60,12 @@ func valueScope(o *cluster.Object) (*scope, error) {
 
 // SoundDomain says what is wrong with the expressions of a domain. Those of constraints
 // that stand in the statement may name types.
-func SoundDomain(o *cluster.Object, constraints []syntax.Constraint, types TypeFinder) error {
+func SoundDomain(o *cluster.Object, constraints []syntax.Constraint, find Finder) error {
 	s, err := valueScope(o)
 	if err != nil {
 		return err
 	}
-	c := written(s, types)
+	c := written(s, find)
 	c.elsewhere = true // PostgreSQL tells no positions in domains
 	for i := range constraints {
 		if k := &constraints[i]; k.Node != nil {
@@ -79,7 +79,7 @@ func SoundDomain(o *cluster.Object, constraints []syntax.Constraint, types TypeF
 	}
 	column := s.relations[0].table.Columns[0]
 	column.Name, column.Default = o.Name, o.Domain.Default
-	_, err = CompileDefault(column)
+	_, err = CompileDefault(column, &Uses{})
 	return err
 }
 

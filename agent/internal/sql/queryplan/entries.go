@@ -29,12 +29,12 @@ func EntriesOf(table *catalog.Table) ([]*Entries, error) {
 	return rules.Entries, nil
 }
 
-func entriesOf(x *catalog.Index) (*Entries, error) {
+func entriesOf(x *catalog.Index, uses *Uses) (*Entries, error) {
 	e := &Entries{Index: x}
 	r := relation{table: x.Table}
 	if x.Desc.Method == cluster.InvertedMethod {
 		var err error
-		if e, err = invertedOf(x); err != nil {
+		if e, err = invertedOf(x, uses); err != nil {
 			return nil, err
 		}
 	}
@@ -43,7 +43,7 @@ func entriesOf(x *catalog.Index) (*Entries, error) {
 			e.exprs = append(e.exprs, r.ref(c.Column))
 			continue
 		}
-		expr, err := indexExpr(x.Table, c.Expression)
+		expr, err := indexExpr(x.Table, c.Expression, uses)
 		if err != nil {
 			return nil, err
 		}
@@ -56,7 +56,7 @@ func entriesOf(x *catalog.Index) (*Entries, error) {
 		return e, nil
 	}
 	var err error
-	e.where, err = indexExpr(x.Table, x.Desc.Where)
+	e.where, err = indexExpr(x.Table, x.Desc.Where, uses)
 	if err == nil && e.where.Type() != datum.Bool {
 		err = fail("42804", 0, "argument of WHERE must be type boolean, not type %s", e.where.Type().SQLName())
 	}
@@ -64,7 +64,7 @@ func entriesOf(x *catalog.Index) (*Entries, error) {
 }
 
 // indexExpr compiles what an index is over, or of which rows.
-func indexExpr(table *catalog.Table, text string) (Expr, error) {
+func indexExpr(table *catalog.Table, text string, uses *Uses) (Expr, error) {
 	node, err := syntax.ParseExpression(text)
 	if err != nil {
 		return nil, err
@@ -73,6 +73,8 @@ func indexExpr(table *catalog.Table, text string) (Expr, error) {
 		return nil, err
 	}
 	c := kept(tableScope(table, ""))
+	c.functions = keptCalls(table.Functions)
+	uses.by(c)
 	e, err := c.expr(node)
 	switch {
 	case isSlow(err):
@@ -95,7 +97,7 @@ func indexExpr(table *catalog.Table, text string) (Expr, error) {
 
 // CheckIndex refuses an index over what cannot be computed.
 func CheckIndex(x *catalog.Index) error {
-	_, err := entriesOf(x)
+	_, err := entriesOf(x, &Uses{})
 	return err
 }
 

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
 // Explain says in words how the plan is run.
@@ -130,7 +132,13 @@ func (a *Access) conditions(table *catalog.Table) []string {
 	over := func(n int) string {
 		c := a.Index.Index.Columns[n]
 		if c.Column < 0 {
-			return c.Expression
+			return syntax.NameFunctions(c.Expression, func(id uint64) (string, bool) {
+				f := table.Functions[cluster.ObjectID(id)]
+				if f == nil {
+					return "", false
+				}
+				return syntax.QuoteIdent(f.Object.Name), true
+			})
 		}
 		return table.Columns[c.Column].Name
 	}

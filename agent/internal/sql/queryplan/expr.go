@@ -113,6 +113,8 @@ type fn struct {
 	// stable says that the value depends on settings of the session, though there are
 	// arguments.
 	stable bool
+	// routine is the function of a user that the session carries out; nil: none.
+	routine *Routine
 	// moment says that the value is when the transaction or the statement began.
 	moment bool
 	eval   func(env *Env, args []datum.Datum) (datum.Datum, error)

@@ -141,7 +141,9 @@ func (p *Planner) insertColumns(s *pg.InsertStmt, table *catalog.Table) ([]int, 
 func (p *Planner) defaults(table *catalog.Table) ([]Expr, error) {
 	out := make([]Expr, len(table.Columns))
 	for i, c := range table.Columns {
-		e, err := CompileDefault(c)
+		var uses Uses
+		e, err := CompileDefault(c, &uses)
+		p.uses(uses)
 		if err != nil {
 			return nil, err
 		}
@@ -153,7 +155,7 @@ func (p *Planner) defaults(table *catalog.Table) ([]Expr, error) {
 // DefaultValue computes a column's default; volatile says that it has another value for
 // each row.
 func DefaultValue(env *Env, column catalog.Column) (v datum.Datum, volatile bool, err error) {
-	e, err := CompileDefault(column)
+	e, err := CompileDefault(column, &Uses{})
 	if err != nil || !rowFree(e) {
 		return datum.MakeNull(column.Type), err == nil, err
 	}
@@ -161,8 +163,8 @@ func DefaultValue(env *Env, column catalog.Column) (v datum.Datum, volatile bool
 	return v, false, err
 }
 
-// CompileDefault compiles a column's default; null if it has none.
-func CompileDefault(column catalog.Column) (Expr, error) {
+// CompileDefault compiles a column's default; null if it has none. uses is told what it calls.
+func CompileDefault(column catalog.Column, uses *Uses) (Expr, error) {
 	text := column.Default
 	if text == "" && column.User != nil && column.User.Domain != nil {
 		text = column.User.Domain.Default
@@ -174,7 +176,7 @@ func CompileDefault(column catalog.Column) (Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &compiler{params: &Params{}, elsewhere: true}
+	c := uses.by(&compiler{params: &Params{}, elsewhere: true, kept: true, functions: keptCalls(column.Functions)})
 	e, err := c.expr(node)
 	if err == nil {
 		if len(c.params.Types) > 0 {

@@ -18,14 +18,14 @@ type inverted struct {
 }
 
 // invertedOf prepares the entries of an inverted index.
-func invertedOf(x *catalog.Index) (*Entries, error) {
+func invertedOf(x *catalog.Index, uses *Uses) (*Entries, error) {
 	c := x.Columns[0]
 	var over Expr
 	if c.Column >= 0 {
 		over = (&relation{table: x.Table}).ref(c.Column)
 	} else {
 		var err error
-		if over, err = indexExpr(x.Table, c.Expression); err != nil {
+		if over, err = indexExpr(x.Table, c.Expression, uses); err != nil {
 			return nil, err
 		}
 	}

@@ -47,6 +47,9 @@ type Column struct {
 	Modifier int32
 	Table    *catalog.Table // of a plain column, else nil
 	Index    int            // in Table.Columns
+	// Of is the column whose field it is, of a function that gives rows in a column; "":
+	// it is one itself.
+	Of string
 }
 
 // Planner makes the plan of one statement.
@@ -64,7 +67,9 @@ type Planner struct {
 	// Type finds a written type.
 	Type func(syntax.TypeName) (catalog.Resolved, error)
 	// Functions finds those that somebody has made; nil: there are none.
-	Functions func(syntax.Name) []*Routine
+	Functions RoutineFinder
+	// Chosen, if not nil, is told which function a call in the statement means.
+	Chosen func(*pg.FuncCall, *Routine)
 	// Resolve finds what the slow path can read: collections and system tables.
 	Resolve duck.Resolver
 	Slow    duck.Executor
@@ -82,6 +87,7 @@ type Planner struct {
 	// routines are the functions that were called, calls says that one is carried out.
 	routines []*Routine
 	calls    bool
+	ruled    bool           // expressions of tables have the session carry out functions
 	scans    []*RoutineScan // in FROM of the slow path
 	// view is the one by which the statement changes rows; nil: it names a table.
 	view   *throughView
@@ -121,7 +127,7 @@ func (p *Planner) Plan(ctx context.Context, q *syntax.Query) (*Plan, error) {
 		}
 		plan.Guards = p.guards
 	}
-	out.Routines, out.Calls = p.routines, p.calls
+	out.Routines, out.Calls = p.routines, p.calls || p.ruled
 	out.Params, out.Tables, out.system = p.params.Types, p.tables, p.system && !p.stored
 	return out, nil
 }
@@ -162,7 +168,7 @@ func (p *Planner) query(ctx context.Context, s *pg.SelectStmt, out *Plan) error 
 	}
 	if err == nil {
 		out.Select, out.Columns = sel, columns
-		sel.Apart = p.calls && slices.ContainsFunc(p.routines, (*Routine).Volatile)
+		sel.Apart = (p.calls || p.ruled) && slices.ContainsFunc(p.routines, (*Routine).Volatile)
 		return nil
 	}
 	p.calls = false
@@ -259,7 +265,7 @@ func (p *Planner) resolve(schema, name string) (*duck.Table, bool) {
 
 // compiler makes a compiler of expressions over scope.
 func (p *Planner) compiler(s *scope) *compiler {
-	return &compiler{scope: s, params: p.params, sequence: p.Sequence, view: p.view, typ: p.Type, functions: p.Functions, called: p.called, calls: &p.calls}
+	return &compiler{scope: s, params: p.params, sequence: p.Sequence, view: p.view, typ: p.Type, functions: p.Functions, called: p.called, calls: &p.calls, chosen: p.Chosen}
 }
 
 // called notes that a function is called.

@@ -36,12 +36,33 @@ func guarded(policy, condition Expr) Expr {
 	return &guardExpr{policy, condition}
 }
 
-// RowChecks are policies that a row has to fulfil that is to be written.
-type RowChecks struct{ Condition Expr }
+// RowCheck is a policy that a row has to fulfil that is to be written. Name is that of a
+// restrictive one, "" of all others together.
+type RowCheck struct {
+	Name      string
+	Condition Expr
+}
 
 // policy is the condition that row level security puts on rows of a table for one of the
 // commands: on those that are there, or with isNew on those that are written. nil: none.
 func (p *Planner) policy(table *catalog.Table, command string, isNew bool) (Expr, error) {
+	checks, err := p.rowChecks(table, command, isNew)
+	switch len(checks) {
+	case 0:
+		return nil, err
+	case 1:
+		return checks[0].Condition, err
+	}
+	all := &andExpr{}
+	for _, k := range checks {
+		all.args = append(all.args, k.Condition)
+	}
+	return all, err
+}
+
+// rowChecks are the parts of that, in the order in which they are looked at: the permissive
+// ones, the last by name first, of which one has to hold, and each of the restrictive ones.
+func (p *Planner) rowChecks(table *catalog.Table, command string, isNew bool) ([]RowCheck, error) {
 	if p.Policies == nil {
 		return nil, nil
 	}
@@ -49,38 +70,34 @@ func (p *Planner) policy(table *catalog.Table, command string, isNew bool) (Expr
 	if err != nil || !applies {
 		return nil, err
 	}
-	var permissive, restrictive []Expr
+	var permissive []Expr
+	var restrictive []RowCheck
 	for i := range list {
 		if list[i].Command != "ALL" && list[i].Command != command {
 			continue
 		}
-		e, err := compilePolicy(table, &list[i], isNew)
+		e, err := p.compilePolicy(table, &list[i], isNew)
 		switch {
 		case err != nil:
 			return nil, err
-		case e == nil:
 		case list[i].Restrictive:
-			restrictive = append(restrictive, e)
+			restrictive = append(restrictive, RowCheck{list[i].Name, e})
 		default:
-			permissive = append(permissive, e)
+			permissive = append([]Expr{e}, permissive...)
 		}
 	}
-	if len(permissive) == 0 {
-		return &Const{Value: datum.MakeBool(false)}, nil
+	switch len(permissive) {
+	case 0:
+		return []RowCheck{{Condition: &Const{Value: datum.MakeBool(false)}}}, nil
+	case 1:
+		return append([]RowCheck{{Condition: permissive[0]}}, restrictive...), nil
 	}
-	var out Expr = permissive[0]
-	if len(permissive) > 1 {
-		out = &andExpr{args: permissive, or: true}
-	}
-	if len(restrictive) > 0 {
-		out = &andExpr{args: append(restrictive, out)}
-	}
-	return out, nil
+	return append([]RowCheck{{Condition: &andExpr{args: permissive, or: true}}}, restrictive...), nil
 }
 
 // compilePolicy compiles what a policy says; without WITH CHECK, USING is for new rows,
-// too. nil: it says nothing, which lets all rows pass.
-func compilePolicy(table *catalog.Table, policy *cluster.Policy, isNew bool) (Expr, error) {
+// too. One that says nothing lets all rows pass.
+func (p *Planner) compilePolicy(table *catalog.Table, policy *cluster.Policy, isNew bool) (Expr, error) {
 	text := policy.Using
 	if isNew && policy.Check != "" {
 		text = policy.Check
@@ -92,7 +109,7 @@ func compilePolicy(table *catalog.Table, policy *cluster.Policy, isNew bool) (Ex
 	if err != nil {
 		return nil, err
 	}
-	c := &compiler{scope: tableScope(table, ""), params: &Params{}, elsewhere: true}
+	c := &compiler{scope: tableScope(table, ""), params: &Params{}, elsewhere: true, functions: p.Functions, called: p.called, calls: &p.ruled}
 	e, err := c.where(node)
 	if isSlow(err) {
 		return nil, syntax.Unsupported("this expression of a policy", "Expressions of the row are, such as comparisons, current_user and current_setting('app.name'), without subqueries.")
@@ -101,9 +118,10 @@ func compilePolicy(table *catalog.Table, policy *cluster.Policy, isNew bool) (Ex
 }
 
 // CheckPolicy refuses a policy whose expressions cannot be computed.
-func CheckPolicy(table *catalog.Table, policy *cluster.Policy) error {
+func CheckPolicy(table *catalog.Table, policy *cluster.Policy, find RoutineFinder) error {
+	p := &Planner{Functions: find}
 	for _, isNew := range []bool{false, true} {
-		if _, err := compilePolicy(table, policy, isNew); err != nil {
+		if _, err := p.compilePolicy(table, policy, isNew); err != nil {
 			return err
 		}
 	}
@@ -154,12 +172,14 @@ func (p *Planner) guardChange(ch *Change, reads bool) error {
 
 // guardRules adds the policies for new rows to the rules of a table.
 func (p *Planner) guardRules(table *catalog.Table, rules *Rules, command string, seen Expr) (*Rules, error) {
-	check, err := p.policy(table, command, true)
-	if err != nil || check == nil {
+	checks, err := p.rowChecks(table, command, true)
+	if err != nil || len(checks) == 0 {
 		return rules, err
 	}
 	out := *rules
-	out.Policies = &RowChecks{guarded(check, seen)}
+	if out.Policies = checks; seen != nil {
+		out.Policies = append(out.Policies, RowCheck{Condition: seen})
+	}
 	return &out, nil
 }
 

@@ -2,6 +2,7 @@ package queryplan
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -218,7 +219,11 @@ func (c *compiler) routines(f *pg.FuncCall) ([]*Routine, string) {
 	if name.Schema != "" {
 		full = name.Schema + "." + full
 	}
-	return c.functions(name), full
+	list := c.functions(name)
+	if _, numbered := syntax.NumberedFunction(name); numbered && len(list) > 0 {
+		full = list[0].Object.Name
+	}
+	return list, full
 }
 
 // routine compiles a call of a function that somebody has made; nil: it is none.
@@ -257,6 +262,9 @@ func (c *compiler) taken(f *pg.FuncCall, list []*Routine, name string) (*Routine
 		return nil, nil, err
 	}
 	r := pick.routine
+	if c.chosen != nil {
+		c.chosen(f, r)
+	}
 	if r.Object.Function.Procedure && !c.calling {
 		err := fail("42809", position, "%s is a procedure", signature(name, args))
 		err.Hint = "To call a procedure, use CALL."
@@ -288,22 +296,22 @@ func (c *compiler) callOf(r *Routine, args []Expr) (Expr, error) {
 		c.called(r)
 	}
 	if c.depth < maxRoutines && r.inlined(func(i int) bool { return volatile(args[i]) || !isPlain(args[i]) && c.depth > 3 }) {
-		inner := &compiler{params: c.params, typ: c.typ, functions: c.functions, called: c.called, bound: args, depth: c.depth + 1, elsewhere: true}
+		inner := &compiler{params: c.params, typ: c.typ, functions: c.functions, called: c.called, kept: c.kept, bound: args, depth: c.depth + 1, elsewhere: true}
 		e, err := inner.expr(r.Body)
 		if err == nil && e.Type() != r.Result {
 			e, err = convert(e, r.Result, -1, datum.Assignment)
 		}
-		if err == nil {
+		switch {
+		case err == nil && !(c.kept && r.Object.Function.Volatility == "immutable" && !immutable(e)):
 			return strictly(r, args, e), nil
-		}
-		if !isSlow(err) {
+		case err != nil && !isSlow(err) && !c.kept: // a body that is kept finds what it calls when it runs
 			return nil, err
 		}
 	}
 	if c.calls != nil {
 		*c.calls = true
 	}
-	return &fn{typ: r.Result, args: args, strict: r.Object.Function.Strict, volatile: r.Volatile(), stable: true,
+	return &fn{name: "#" + strconv.FormatUint(uint64(r.Object.ID), 10), routine: r, typ: r.Result, args: args, strict: r.Object.Function.Strict, volatile: r.Volatile(), stable: true,
 		eval: func(env *Env, v []datum.Datum) (datum.Datum, error) { return env.Session.Call(r, v) }}, nil
 }
 
@@ -345,6 +353,9 @@ func (p *Planner) inline(f *pg.FuncCall, typeOf func(*pg.Node) datum.Type) (*duc
 	}
 	r := pick.routine
 	p.called(r)
+	if p.Chosen != nil {
+		p.Chosen(f, r)
+	}
 	if r.Object.Function.SetOf || r.Composite || !r.inlined(func(i int) bool { return pick.args[i] >= 0 && mayMove(args[pick.args[i]].node) }) {
 		return nil, routineHere(name, syntax.Position(f.GetLocation()))
 	}

@@ -16,6 +16,8 @@ type RoutineScan struct {
 	Routine *Routine
 	args    []Expr
 	table   *duck.Table
+	// rows is the name by which a function goes that gives rows in a column; "": it does not.
+	rows string
 }
 
 // routineSchema is the schema in which calls in FROM stand by their numbers.
@@ -32,6 +34,7 @@ type outside struct {
 // takeRoutines has a query of the slow path find, in the place of calls that the session
 // carries out, tables in FROM and parameters elsewhere. nil: there is none.
 func (p *Planner) takeRoutines(s *pg.SelectStmt) (*pg.SelectStmt, *outside, error) {
+	s = p.takeViews(s)
 	if p.Functions == nil || !p.callsRoutines(s) {
 		return s, nil, nil
 	}
@@ -46,6 +49,11 @@ func (p *Planner) takeRoutines(s *pg.SelectStmt) (*pg.SelectStmt, *outside, erro
 		}
 		return true, nil
 	})
+	for _, scan := range out.scans {
+		if err == nil && scan.rows != "" {
+			err = scan.takeFields(s)
+		}
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -138,6 +146,10 @@ func (p *Planner) takeScan(n *pg.Node, rf *pg.RangeFunction, out *outside) error
 		if !r.Composite && column.Name == r.Object.Name {
 			column.Name = alias.GetAliasname()
 		}
+		if column.Of != "" {
+			scan.rows = alias.GetAliasname()
+			column.Name = column.Of + "." + column.Name
+		}
 		scan.table.Columns = append(scan.table.Columns, duck.TableColumn{Name: column.Name, Type: column.Type, Modifier: column.Modifier})
 	}
 	if len(scan.table.Columns) == 0 {
@@ -147,6 +159,78 @@ func (p *Planner) takeScan(n *pg.Node, rf *pg.RangeFunction, out *outside) error
 	p.scans = out.scans
 	n.Node = &pg.Node_RangeVar{RangeVar: &pg.RangeVar{Schemaname: routineSchema, Relname: scan.table.Name, Alias: alias, Inh: true, Relpersistence: "p", Location: -1}}
 	return nil
+}
+
+// takeFields has the fields of rows that a function gives in a column, (f.r).a, be columns.
+// The rows as a whole are none.
+func (r *RoutineScan) takeFields(s *pg.SelectStmt) error {
+	syntax.EachSelect(s, func(block *pg.SelectStmt) {
+		var list []*pg.Node
+		for _, n := range block.GetTargetList() {
+			of, field := r.field(n.GetResTarget().GetVal())
+			if of == "" || field != "*" {
+				list = append(list, n)
+				continue
+			}
+			for _, c := range r.Routine.Columns {
+				if c.Of == of {
+					list = append(list, &pg.Node{Node: &pg.Node_ResTarget{ResTarget: &pg.ResTarget{Name: c.Name, Val: r.column(of, c.Name)}}})
+				}
+			}
+		}
+		block.TargetList = list
+		for _, n := range list {
+			if t := n.GetResTarget(); t != nil && t.GetName() == "" {
+				if _, field := r.field(t.GetVal()); field != "" {
+					t.Name = field
+				}
+			}
+		}
+	})
+	return syntax.WalkQuery(s, func(n *pg.Node) (bool, error) {
+		if of, field := r.field(n); of != "" && field != "*" {
+			n.Node = r.column(of, field).GetNode()
+			return false, nil
+		}
+		ref := n.GetColumnRef()
+		if ref == nil {
+			return true, nil
+		}
+		last := ref.GetFields()[len(ref.GetFields())-1]
+		whole := last.GetAStar() != nil && (len(ref.GetFields()) == 1 || ref.GetFields()[0].GetString_().GetSval() == r.rows)
+		for _, c := range r.Routine.Columns {
+			whole = whole || c.Of != "" && last.GetString_().GetSval() == c.Of
+		}
+		if whole {
+			return false, fail("0A000", syntax.Position(ref.GetLocation()), "a row in a column of function %s is not supported: name its fields", r.Routine.Object.Name)
+		}
+		return true, nil
+	})
+}
+
+// field is (f.r).a, the field of a row in a column; of is "" if n is not.
+func (r *RoutineScan) field(n *pg.Node) (of, field string) {
+	i := n.GetAIndirection()
+	fields := i.GetArg().GetColumnRef().GetFields()
+	if len(i.GetIndirection()) != 1 || len(fields) == 0 || len(fields) == 2 && fields[0].GetString_().GetSval() != r.rows || len(fields) > 2 {
+		return "", ""
+	}
+	column := fields[len(fields)-1].GetString_().GetSval()
+	for _, c := range r.Routine.Columns {
+		if c.Of == "" || c.Of != column {
+			continue
+		}
+		if i.GetIndirection()[0].GetAStar() != nil {
+			return column, "*"
+		}
+		return column, i.GetIndirection()[0].GetString_().GetSval()
+	}
+	return "", ""
+}
+
+// column is the column that stands for a field.
+func (r *RoutineScan) column(of, field string) *pg.Node {
+	return &pg.Node{Node: &pg.Node_ColumnRef{ColumnRef: &pg.ColumnRef{Fields: []*pg.Node{stringNode(r.rows), stringNode(of + "." + field)}, Location: -1}}}
 }
 
 func allRowFree(list []Expr) bool {

@@ -20,10 +20,12 @@ type Rules struct {
 	Checks []Check
 	// Options are those of the views by which the row is written: each is true.
 	Options []Check
-	// Policies are those of row level security; nil: none are.
-	Policies *RowChecks
+	// Policies are those of row level security.
+	Policies []RowCheck
 	// Entries are of the indexes.
 	Entries []*Entries
+	// Uses are the functions of users that all of them call.
+	Uses Uses
 }
 
 // Check is a CHECK constraint: it holds unless its value is false.
@@ -58,7 +60,7 @@ func compileRules(table *catalog.Table) (*Rules, error) {
 		if err != nil {
 			return nil, err
 		}
-		e, err := kept(tableScope(table, "")).generated(table, i, node)
+		e, err := out.kept(table).generated(table, i, node)
 		if err != nil {
 			return nil, err
 		}
@@ -69,14 +71,14 @@ func compileRules(table *catalog.Table) (*Rules, error) {
 		if err != nil {
 			return nil, err
 		}
-		e, err := kept(tableScope(table, "")).check(node)
+		e, err := out.kept(table).check(node)
 		if err != nil {
 			return nil, err
 		}
 		out.Checks = append(out.Checks, Check{Name: k.Name, Value: e})
 	}
 	for _, x := range table.Indexes {
-		e, err := entriesOf(x)
+		e, err := entriesOf(x, &out.Uses)
 		if err != nil {
 			return nil, err
 		}
@@ -86,15 +88,27 @@ func compileRules(table *catalog.Table) (*Rules, error) {
 }
 
 // kept compiles expressions that are kept: in them, constants have the types of what they
-// meet, and no type is named that users may rename.
-func kept(s *scope) *compiler { return &compiler{scope: s, params: &Params{}, elsewhere: true} }
+// meet, and nothing is named that users may rename.
+func kept(s *scope) *compiler {
+	return &compiler{scope: s, params: &Params{}, elsewhere: true, kept: true}
+}
 
-// TypeFinder finds a written type.
-type TypeFinder func(syntax.TypeName) (catalog.Resolved, error)
+// kept compiles those of a table.
+func (r *Rules) kept(table *catalog.Table) *compiler {
+	c := kept(tableScope(table, ""))
+	c.functions = keptCalls(table.Functions)
+	return r.Uses.by(c)
+}
+
+// Finder finds what an expression in a statement names.
+type Finder struct {
+	Type      func(syntax.TypeName) (catalog.Resolved, error)
+	Functions RoutineFinder
+}
 
 // written compiles expressions that stand in a statement.
-func written(s *scope, types TypeFinder) *compiler {
-	return &compiler{scope: s, params: &Params{}, typ: types}
+func written(s *scope, find Finder) *compiler {
+	return &compiler{scope: s, params: &Params{}, typ: find.Type, functions: find.Functions}
 }
 
 // check compiles the expression of a CHECK.
@@ -175,7 +189,7 @@ func fromGiven(table *catalog.Table, node *pg.Node, c *compiler) error {
 // ofOneZone refuses a literal that is another time in another time zone: PostgreSQL takes
 // that of the session that has written it, which the text does not tell.
 func ofOneZone(e Expr) error {
-	if f, ok := e.(*fn); ok && f.stable && len(f.args) == 1 && isConst(f.args[0]) {
+	if f, ok := e.(*fn); ok && f.routine == nil && f.stable && len(f.args) == 1 && isConst(f.args[0]) {
 		here, err := f.Eval(&Env{})
 		if err != nil {
 			return err
@@ -199,7 +213,13 @@ func ofOneZone(e Expr) error {
 // from the same row.
 func immutable(e Expr) bool {
 	f, ok := e.(*fn)
-	if ok && f.stable && len(f.args) == 1 && isConst(f.args[0]) {
+	switch {
+	case ok && f.routine != nil: // as its maker says
+		if f.routine.Object.Function.Volatility != "immutable" {
+			return false
+		}
+		ok = false
+	case ok && f.stable && len(f.args) == 1 && isConst(f.args[0]):
 		return true // a literal, of one value: ofOneZone
 	}
 	if ok && (f.volatile || f.stable || len(f.args) == 0) {
@@ -215,8 +235,8 @@ func immutable(e Expr) bool {
 
 // Sound says what is wrong with the expressions of a table. Those of the columns and
 // constraints that stand in the statement are told with their positions.
-func Sound(table *catalog.Table, columns []syntax.ColumnDef, constraints []syntax.Constraint, types TypeFinder) error {
-	c := written(tableScope(table, ""), types)
+func Sound(table *catalog.Table, columns []syntax.ColumnDef, constraints []syntax.Constraint, find Finder) error {
+	c := written(tableScope(table, ""), find)
 	for i := range columns {
 		d := &columns[i]
 		index, ok := table.ColumnIndex(d.Name)
@@ -237,7 +257,7 @@ func Sound(table *catalog.Table, columns []syntax.ColumnDef, constraints []synta
 		}
 	}
 	for _, column := range table.Columns {
-		if _, err := CompileDefault(column); err != nil {
+		if _, err := CompileDefault(column, &Uses{}); err != nil {
 			return err
 		}
 	}

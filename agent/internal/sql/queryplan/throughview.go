@@ -279,6 +279,9 @@ func (p *Planner) changed(table *catalog.Table, alias string) *scope {
 // rules are those of the table, and of the view.
 func (p *Planner) rules(table *catalog.Table) (*Rules, error) {
 	rules, err := RulesOf(table)
+	if err == nil {
+		p.uses(rules.Uses)
+	}
 	if err != nil || p.view == nil || len(p.view.options) == 0 {
 		return rules, err
 	}
