@@ -32,6 +32,9 @@ type commit struct {
 	// doubtful are those of laid of which no range has said that they have: what may be on
 	// its way is in no mirror yet.
 	doubtful [][]byte
+	// asked are mutations that ranges were asked to lay, and have not: a leader keeps the
+	// locks that a refused request has taken.
+	asked []bool
 
 	with     Participant
 	prepared bool // in the meta range, or maybe
@@ -67,7 +70,7 @@ func (t *Txn) Commit(ctx context.Context, muts []kv.Mutation, writer cluster.Wri
 	c.todo = ordered(upTo(len(muts)), c.row)
 	ts, err := c.run(ctx)
 	var ambiguous *store.AmbiguousError
-	end := ending{state: Aborted, laid: c.laid, doubtful: c.doubtful, objects: c.prepared, err: err}
+	end := ending{state: Aborted, laid: c.laid, doubtful: c.doubtful, asked: c.refusedRows(), objects: c.prepared, err: err}
 	switch {
 	case err == nil:
 		end.state, end.ts = Committed, ts
@@ -364,6 +367,14 @@ func (c *commit) prewrite(ctx context.Context, parts []*part) (progress, clear b
 	for i, p := range parts {
 		calls[i] = &kv.Call{Range: p.id, Bytes: p.bytes, Rows: len(p.items), Request: &datastate.Prewrite{Writer: c.writer, Schemas: kv.SchemasOf(c.muts, p.items), Ops: c.ops(p.items), Txn: c.t.id, Record: c.record}}
 	}
+	if c.asked == nil {
+		c.asked = make([]bool, len(c.muts))
+	}
+	for _, p := range parts {
+		for _, i := range p.items {
+			c.asked[i] = true
+		}
+	}
 	c.m.ranges.Do(ctx, calls)
 	var by []datastate.Blocker
 	var laid []int
@@ -400,9 +411,19 @@ func (c *commit) prewrite(ctx context.Context, parts []*part) (progress, clear b
 // lay notes that mutations have intents, or may have.
 func (c *commit) lay(items []int) {
 	for _, i := range items {
-		c.laid = append(c.laid, c.rows[i])
+		c.laid, c.asked[i] = append(c.laid, c.rows[i]), false
 	}
 	c.drop(items)
+}
+
+// refusedRows are those of asked.
+func (c *commit) refusedRows() (rows [][]byte) {
+	for i, asked := range c.asked {
+		if asked {
+			rows = append(rows, c.rows[i])
+		}
+	}
+	return rows
 }
 
 // notAmbiguous is the error of a request that commits nothing, such as a prewrite, and that

@@ -126,6 +126,7 @@ type ending struct {
 	ts       hlc.Timestamp // of the commit
 	laid     [][]byte      // rows that may have intents
 	doubtful [][]byte      // those of them that are not known to
+	asked    [][]byte      // rows that are not laid, and may be locked for it
 	objects  bool          // the meta range is to be told
 	err      error         // why it is aborted
 }
@@ -143,11 +144,19 @@ func (t *Txn) end(e ending) {
 	c := &cleanup{txn: t, commitTS: e.ts, rows: e.laid, record: t.record, late: t.late, objects: e.objects}
 	durable := len(e.laid) > 0 || e.objects
 	if len(e.laid) > t.m.cfg.SpanRows {
-		c.rows, c.spans = slices.Clip(e.doubtful), spans(e.laid, t.m.ranges.RangeOf)
+		c.rows, c.spans = e.doubtful, spans(e.laid, t.m.ranges.RangeOf)
+	}
+	if e.state != Committed {
+		c.rows = append(slices.Clip(c.rows), e.asked...)
 	}
 	durable = durable || t.durable()
 	for _, row := range e.laid {
 		delete(t.locked, string(row)) // a range is asked once about a row
+	}
+	if e.state != Committed {
+		for _, row := range e.asked {
+			delete(t.locked, string(row))
+		}
 	}
 	for _, row := range t.lockedRows() {
 		c.rows = append(c.rows, []byte(row))

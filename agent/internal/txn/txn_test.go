@@ -385,7 +385,8 @@ func TestManyRows(t *testing.T) {
 }
 
 // TestManyRowsAreTakenBack: what a large transaction has left that does not commit is asked of
-// the leaders by span, but for what may be on its way there, which no span finds.
+// the leaders by span, but for what no span finds: what may be on its way there, and rows
+// that were refused, whose locks a leader has in memory.
 func TestManyRowsAreTakenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newModel(t, 1, 3)
@@ -399,15 +400,21 @@ func TestManyRowsAreTakenBack(t *testing.T) {
 		muts[last].Expect = datastate.Absent
 		for _, lost := range []bool{false, true} {
 			var mu sync.Mutex
-			named, spans, unanswered := 0, false, 0
+			named, spans, unanswered, refused := map[string]bool{}, false, 0, 0
 			m.hooked(func(c *kv.Call, after bool) error {
 				mu.Lock()
 				defer mu.Unlock()
 				switch r := c.Request.(type) {
 				case *datastate.Resolve:
-					named, spans = max(named, len(r.Rows)), spans || r.Span.To != ""
+					for _, row := range r.Rows {
+						named[string(row)] = true
+					}
+					spans = spans || r.Span.To != ""
 				case *datastate.Prewrite:
-					if lost && after && unanswered == 0 {
+					switch {
+					case after && c.Result.Outcome == datastate.ConditionFailed:
+						refused = len(r.Ops)
+					case after && lost && unanswered == 0:
 						unanswered = len(r.Ops)
 						return &store.AmbiguousError{Cause: errors.New("no answer")}
 					}
@@ -419,8 +426,8 @@ func TestManyRowsAreTakenBack(t *testing.T) {
 			}
 			pass(10 * time.Second)
 			mu.Lock()
-			if m.left() != "" || !spans || named != unanswered || lost != (unanswered > 0) {
-				t.Errorf("lost %t: left: %s; named %d rows of %d, spans %t", lost, m.left(), named, unanswered, spans)
+			if m.left() != "" || !spans || refused == 0 || len(named) != unanswered+refused || lost != (unanswered > 0) {
+				t.Errorf("lost %t: left: %s; named %d rows, %d had no answer and %d were refused, spans %t", lost, m.left(), len(named), unanswered, refused, spans)
 			}
 			mu.Unlock()
 		}
