@@ -23,7 +23,7 @@ func (s *Session) reading(plan *queryplan.Plan, q *syntax.Query, env *queryplan.
 		return kv.Reading{Consistency: kv.AsOf}, ts, err
 	}
 	r = kv.Reading{
-		Writes: plan.With != nil || plan.Insert != nil || plan.Change != nil || plan.Instead != nil,
+		Writes: plan.With != nil || plan.Insert != nil || plan.Change != nil || plan.Instead != nil || plan.Merge != nil,
 		Locks:  plan.Locks() != nil,
 	}
 	if s.tx != nil && !s.modes.readOnly {

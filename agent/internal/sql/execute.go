@@ -308,7 +308,7 @@ func (s *Session) runPlanned(ctx context.Context, p *Prepared, q *syntax.Query, 
 		return "", err
 	}
 	fires := s.fires(plan, at)
-	if s.tx == nil && (plan.With != nil || fires != nil || plan.Calls || s.cascadesFire(plan) || forgets(plan)) {
+	if s.tx == nil && (plan.With != nil || plan.Merge != nil || fires != nil || plan.Calls || s.cascadesFire(plan) || forgets(plan)) {
 		return s.queryAsOne(ctx, p, q, args, sink, at)
 	}
 	m := s.current()
@@ -452,6 +452,8 @@ func (s *Session) runPlan(ctx context.Context, plan *queryplan.Plan, run *exec.R
 		return run.Insert(ctx, plan.Insert, slow)
 	case plan.Instead != nil:
 		return run.Instead(ctx, plan.Instead, slow)
+	case plan.Merge != nil:
+		return run.Merge(ctx, plan.Merge, slow)
 	case plan.Call != nil:
 		return 0, s.callProcedure(ctx, plan.Call, run.Env, out)
 	default:

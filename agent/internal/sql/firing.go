@@ -58,6 +58,8 @@ func (s *Session) fires(plan *queryplan.Plan, at time.Time) *firing {
 		for _, i := range plan.Change.SetColumns {
 			f.set = append(f.set, f.table.Columns[i].ID)
 		}
+	case plan.Merge != nil:
+		f.merges(plan.Merge)
 	default:
 		return nil
 	}
@@ -65,6 +67,27 @@ func (s *Session) fires(plan *queryplan.Plan, at time.Time) *firing {
 		return nil
 	}
 	return f
+}
+
+// merges is what a MERGE does.
+func (f *firing) merges(m *queryplan.Merge) {
+	f.table = m.Table
+	var updates, deletes bool
+	for _, ch := range m.Changes {
+		updates, deletes = updates || !ch.Delete, deletes || ch.Delete
+		for _, i := range ch.SetColumns {
+			f.set = append(f.set, f.table.Columns[i].ID)
+		}
+	}
+	if len(m.Inserts) > 0 {
+		f.events = append(f.events, cluster.OnInsert)
+	}
+	if updates {
+		f.events = append(f.events, cluster.OnUpdate)
+	}
+	if deletes {
+		f.events = append(f.events, cluster.OnDelete)
+	}
 }
 
 // choose finds the triggers that the events fire.
@@ -166,6 +189,8 @@ func (s *Session) cascadesFire(plan *queryplan.Plan) bool {
 	switch {
 	case plan.Change != nil:
 		from = plan.Change.Table
+	case plan.Merge != nil:
+		from = plan.Merge.Table
 	case plan.Insert != nil && plan.Insert.Conflict != nil:
 		from = plan.Insert.Table
 	}

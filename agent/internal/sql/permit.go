@@ -106,6 +106,8 @@ func verb(q *syntax.Query) string {
 		return "UPDATE"
 	case q.Delete != nil:
 		return "DELETE"
+	case q.Merge != nil:
+		return "MERGE"
 	default:
 		return "SELECT"
 	}

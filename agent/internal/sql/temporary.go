@@ -92,6 +92,8 @@ func forgets(plan *queryplan.Plan) bool {
 		return plan.Insert.Table.Desc.Collection.OnCommit != ""
 	case plan.Change != nil:
 		return plan.Change.Table.Desc.Collection.OnCommit != ""
+	case plan.Merge != nil:
+		return plan.Merge.Table.Desc.Collection.OnCommit != ""
 	}
 	return false
 }
@@ -104,6 +106,8 @@ func (s *Session) writesTemporary(plan *queryplan.Plan) bool {
 		return plan.Insert.Table.Schema().ID == temp
 	case plan.Change != nil:
 		return plan.Change.Table.Schema().ID == temp
+	case plan.Merge != nil:
+		return plan.Merge.Table.Schema().ID == temp
 	}
 	return false
 }

@@ -34,14 +34,9 @@ type found struct {
 
 // Change runs an UPDATE or a DELETE and returns the number of rows.
 func (r *Run) Change(ctx context.Context, ch *queryplan.Change, slow SlowRows) (int64, error) {
-	if r.Triggers != nil && r.Triggers.Sets && !ch.Delete {
-		entries, err := queryplan.EntriesOf(ch.Table)
-		if err != nil {
-			return 0, err
-		}
-		wider := *ch
-		wider.KeyChange, wider.Entries = ch.KeyChange || r.Triggers.Keys, entries
-		ch = &wider
+	ch, err := r.wider(ch)
+	if err != nil {
+		return 0, err
 	}
 	if r.Tx != nil {
 		if r.before == nil {
@@ -85,6 +80,17 @@ func (r *Run) Change(ctx context.Context, ch *queryplan.Change, slow SlowRows) (
 	return n, r.emit(ch.Returning, results)
 }
 
+// wider is a change with what triggers may change beside it.
+func (r *Run) wider(ch *queryplan.Change) (*queryplan.Change, error) {
+	if r.Triggers == nil || !r.Triggers.Sets || ch.Delete {
+		return ch, nil
+	}
+	entries, err := queryplan.EntriesOf(ch.Table)
+	out := *ch
+	out.KeyChange, out.Entries = ch.KeyChange || r.Triggers.Keys, entries
+	return &out, err
+}
+
 // find gives the rows that a Change applies to.
 func (r *Run) find(ctx context.Context, ch *queryplan.Change, slow SlowRows, fn func(found) error) error {
 	n := len(ch.Table.Columns)
@@ -102,7 +108,9 @@ func (r *Run) find(ctx context.Context, ch *queryplan.Change, slow SlowRows, fn 
 			if err != nil {
 				return err
 			}
-			if _, ok := seen[string(key)]; ok {
+			if _, ok := seen[string(key)]; ok && ch.Once {
+				return errSecondTime()
+			} else if ok {
 				return nil
 			}
 			seen[string(key)] = struct{}{}
@@ -216,11 +224,8 @@ func (r *Run) changeInTx(ctx context.Context, ch *queryplan.Change, slow SlowRow
 		if err != nil {
 			return nil, err
 		}
-		switch {
-		case !stale && r.Triggers != nil:
-			return r.changeFired(ctx, ch, rows)
-		case !stale:
-			return r.bufferChanges(ctx, ch, rows)
+		if !stale {
+			return r.changeLocked(ctx, ch, rows)
 		}
 		// Only the slow path could tell what becomes of the row that is there now. What
 		// it has found stays locked, so that it finds it again.
@@ -228,6 +233,14 @@ func (r *Run) changeInTx(ctx context.Context, ch *queryplan.Change, slow SlowRow
 		r.TS = 0
 		r.Tx.Transaction().Refresh()
 	}
+}
+
+// changeLocked changes rows that are locked.
+func (r *Run) changeLocked(ctx context.Context, ch *queryplan.Change, rows []found) ([][]datum.Datum, error) {
+	if r.Triggers != nil {
+		return r.changeFired(ctx, ch, rows)
+	}
+	return r.bufferChanges(ctx, ch, rows)
 }
 
 // toChange collects the rows that a Change applies to, at the statement's snapshot.

@@ -76,6 +76,8 @@ func needsOf(scope catalog.Scope, q *syntax.Query) *needs {
 		n.update(q.Update, top)
 	case q.Delete != nil:
 		n.delete(q.Delete, top)
+	case q.Merge != nil:
+		n.merge(q.Merge, top)
 	}
 	return n
 }
@@ -483,6 +485,38 @@ func (n *needs) delete(s *pg.DeleteStmt, outer *names) {
 	n.from(s.GetUsingClause(), in)
 	n.node(s.GetWhereClause(), in)
 	n.nodes(s.GetReturningList(), in)
+}
+
+func (n *needs) merge(s *pg.MergeStmt, outer *names) {
+	in := &names{outer: outer}
+	n.with(s.GetWithClause(), in)
+	need := n.target(s.GetRelation(), in, 0)
+	n.from([]*pg.Node{s.GetSourceRelation()}, in)
+	n.node(s.GetJoinCondition(), in)
+	for _, c := range s.GetMergeWhenClauses() {
+		when := c.GetMergeWhenClause()
+		n.node(when.GetCondition(), in)
+		n.nodes(when.GetValues(), in)
+		if need == nil {
+			continue
+		}
+		switch when.GetCommandType() {
+		case pg.CmdType_CMD_INSERT:
+			need.privileges |= cluster.Insert
+			need.changes(when.GetTargetList(), need.inserted)
+			for i, column := range (namedRelation{need: need}).columns() {
+				if len(when.GetTargetList()) == 0 && i < len(when.GetValues()) {
+					need.inserted[column.ID] = true
+				}
+			}
+		case pg.CmdType_CMD_UPDATE:
+			need.privileges |= cluster.Update
+			need.changes(when.GetTargetList(), need.updated)
+			n.nodes(when.GetTargetList(), in)
+		case pg.CmdType_CMD_DELETE:
+			need.privileges |= cluster.Delete
+		}
+	}
 }
 
 // check refuses what the scope's role may not do.

@@ -34,6 +34,8 @@ type Change struct {
 	Guard Expr
 	// KeyChange says that a key column is set.
 	KeyChange bool
+	// Once says that a row which is found again is an error: of MERGE.
+	Once bool
 	// Entries are of the indexes whose entries may change.
 	Entries   []*Entries
 	Returning []Expr // over the new row, or the deleted one, and what Slow gives behind it
@@ -240,7 +242,9 @@ func (p *Planner) slowUpdate(ctx context.Context, s *pg.UpdateStmt, ch *Change) 
 			}
 		}
 		if value.GetSetToDefault() != nil {
-			return nil, nil, syntax.Unsupported("SET ... = DEFAULT with a FROM clause or a complex expression", "")
+			if value = defaultNode(&ch.Table.Columns[ch.SetColumns[i]]); value == nil {
+				return nil, nil, syntax.Unsupported("SET ... = DEFAULT of this column with a FROM clause or a complex expression", "")
+			}
 		}
 		p.inferParam(value, ch.Table.Columns[ch.SetColumns[i]].Type)
 		sel.TargetList = append(sel.TargetList, resTarget(typed(value, ch.Table.Columns[ch.SetColumns[i]].Type)))
@@ -261,6 +265,21 @@ func (p *Planner) slowUpdate(ctx context.Context, s *pg.UpdateStmt, ch *Change) 
 	}
 	ch.Slow = prepared
 	return beside, columns[len(ch.SetColumns):], nil
+}
+
+// defaultNode is the DEFAULT of a column as an expression; nil: it cannot be one.
+func defaultNode(c *catalog.Column) *pg.Node {
+	switch {
+	case c.Identity || c.Generated != "" || c.User != nil && c.User.Domain != nil && c.Default == "":
+		return nil
+	case c.Default == "":
+		return &pg.Node{Node: &pg.Node_AConst{AConst: &pg.A_Const{Isnull: true, Location: -1}}}
+	}
+	node, err := syntax.ParseExpression(c.Default)
+	if err != nil {
+		return nil
+	}
+	return node
 }
 
 // typed gives a bare string or null the type of the column that it goes into.

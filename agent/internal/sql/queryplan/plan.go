@@ -14,7 +14,8 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
-// Plan is how a statement is run. One of Select, Slow, Insert, Change and Instead is set.
+// Plan is how a statement is run. One of Select, Slow, Insert, Change, Instead, Merge and Call is
+// set.
 type Plan struct {
 	Select *Select
 	Slow   duck.Prepared
@@ -23,6 +24,7 @@ type Plan struct {
 	Insert  *Insert
 	Change  *Change
 	Instead *Instead
+	Merge   *Merge
 	Call    *Call
 	// With, if not nil, is all of it: then the others are of its queries.
 	With *With
@@ -143,6 +145,11 @@ func (p *Planner) planQuery(ctx context.Context, q *syntax.Query, out *Plan) (er
 		err = p.insert(ctx, q.Insert, out)
 	case q.Update != nil:
 		err = p.update(ctx, q.Update, out)
+	case q.Merge != nil:
+		if q.Explain {
+			return syntax.Unsupported("EXPLAIN of MERGE", "Explain UPDATE ... FROM or INSERT ... SELECT of the same tables.")
+		}
+		err = p.merge(ctx, q.Merge, out)
 	default:
 		err = p.delete(ctx, q.Delete, out)
 	}

@@ -89,6 +89,9 @@ func (p *Planner) with(ctx context.Context, q *syntax.Query, out *Plan) (ok bool
 			p.params.Types = announced
 		}
 	}
+	if q.Merge != nil {
+		return true, syntax.Unsupported("MERGE with a WITH that "+does+" rows", "Use several statements in a transaction.")
+	}
 	w, rest := withOf(q)
 	switch {
 	case w.GetRecursive():
@@ -121,6 +124,8 @@ func clauseOf(q *syntax.Query) *pg.WithClause {
 		return q.Insert.GetWithClause()
 	case q.Update != nil:
 		return q.Update.GetWithClause()
+	case q.Merge != nil:
+		return q.Merge.GetWithClause()
 	default:
 		return q.Delete.GetWithClause()
 	}

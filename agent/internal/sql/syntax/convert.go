@@ -42,6 +42,8 @@ func convertQuery(stmt *pg.Node, _, text string) (Node, *Error) {
 		return &Query{Update: n.UpdateStmt}, nil
 	case *pg.Node_DeleteStmt:
 		return &Query{Delete: n.DeleteStmt}, nil
+	case *pg.Node_MergeStmt:
+		return convertMerge(n.MergeStmt)
 	case *pg.Node_CallStmt:
 		call := &pg.Node{Node: &pg.Node_FuncCall{FuncCall: n.CallStmt.GetFunccall()}}
 		target := &pg.Node{Node: &pg.Node_ResTarget{ResTarget: &pg.ResTarget{Val: call, Location: -1}}}
@@ -231,7 +233,7 @@ var refused = map[string]string{ //nolint:gochecknoglobals // never changed
 	"CreateOpClass": "CREATE OPERATOR CLASS", "CreateOpFamily": "CREATE OPERATOR FAMILY", "CreatePLang": "CREATE LANGUAGE", "CreatePublication": "CREATE PUBLICATION",
 	"CreateRange": "CREATE TYPE ... AS RANGE", "CreateStats": "CREATE STATISTICS", "CreateSubscription": "CREATE SUBSCRIPTION", "CreateTableSpace": "CREATE TABLESPACE",
 	"CreateTransform": "CREATE TRANSFORM", "CreateUserMapping": "CREATE USER MAPPING", "Define": "CREATE of this kind of object", "DropSubscription": "DROP SUBSCRIPTION",
-	"DropTableSpace": "DROP TABLESPACE", "DropUserMapping": "DROP USER MAPPING", "ImportForeignSchema": "IMPORT FOREIGN SCHEMA", "Load": "LOAD", "Merge": "MERGE",
+	"DropTableSpace": "DROP TABLESPACE", "DropUserMapping": "DROP USER MAPPING", "ImportForeignSchema": "IMPORT FOREIGN SCHEMA", "Load": "LOAD",
 	"Rule": "CREATE RULE", "SecLabel": "SECURITY LABEL",
 }
 

@@ -37,7 +37,7 @@ func (q *Query) AsParameters(f Fields) error {
 		}
 		f.BesideTarget()
 	}
-	for _, m := range []proto.Message{q.Select, q.Insert, q.Update, q.Delete} {
+	for _, m := range []proto.Message{q.Select, q.Insert, q.Update, q.Delete, q.Merge} {
 		if m.ProtoReflect().IsValid() {
 			if err := fieldsIn(m.ProtoReflect(), f); err != nil {
 				return err
@@ -305,4 +305,5 @@ func (q *Query) EachName(relation func(schema, name, alias string, target bool),
 	each(q.Select)
 	each(q.Update)
 	each(q.Delete)
+	each(q.Merge)
 }

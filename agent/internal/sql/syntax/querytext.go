@@ -63,7 +63,7 @@ func WalkQuery(s *pg.SelectStmt, fn func(*pg.Node) (below bool, err error)) erro
 
 // Walk calls fn with each node of a query that reads or changes rows.
 func (q *Query) Walk(fn func(*pg.Node) (below bool, err error)) error {
-	for _, m := range []proto.Message{q.Select, q.Insert, q.Update, q.Delete} {
+	for _, m := range []proto.Message{q.Select, q.Insert, q.Update, q.Delete, q.Merge} {
 		if m.ProtoReflect().IsValid() {
 			if err := walk(m.ProtoReflect(), fn); err != nil {
 				return err

@@ -18,6 +18,7 @@ type Query struct {
 	Insert *pg.InsertStmt
 	Update *pg.UpdateStmt
 	Delete *pg.DeleteStmt
+	Merge  *pg.MergeStmt `json:",omitempty"`
 	// Call says that it is CALL: Select has the call alone.
 	Call bool `json:",omitempty"`
 	// Explain says to show the query plan instead.
