@@ -22,6 +22,17 @@ func TestPsqlCatalogQueries(t *testing.T) {
 	}
 }
 
+// TestDefaultsAreShownAsPostgreSQLDoes: tools find values of defaults by their types.
+func TestDefaultsAreShownAsPostgreSQLDoes(t *testing.T) {
+	_, c := slowFixture(t)
+	c.run(`create table t (a text default 'it''s', b varchar(5) default 'y', c int default 5, d int default -1, e numeric default 1.5, f date default '2024-1-1',
+		g timestamptz default now(), h jsonb default '{}', i text[] default '{}', j bool default 't', k char(3) default 'a', l interval default '24 hours',
+		m timestamp default '2024-01-01 10:00', n date default current_date, o text default null, p bytea default '\x00', q int default (1+2), r int default '-7')`)
+	c.want(`'it''s'::text|'y'::character varying|5|'-1'::integer|1.5|'2024-01-01'::date|now()|'{}'::jsonb|'{}'::text[]|true|'a'::bpchar|'24:00:00'::interval|`+
+		`'2024-01-01 10:00:00'::timestamp without time zone|CURRENT_DATE|'\x00'::bytea|(1 + 2)|'-7'::integer`+"\nSELECT 1",
+		"select string_agg(column_default, '|' order by ordinal_position) from information_schema.columns where table_name = 't'")
+}
+
 func TestCatalogTables(t *testing.T) {
 	f, c := slowFixture(t)
 	c.run("create table t (id int8, k text, name varchar(20) not null, n int4 default 7, price numeric(10,2), primary key (k, id))")

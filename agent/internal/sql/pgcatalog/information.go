@@ -74,8 +74,8 @@ func (in *Input) informationColumns() []row {
 				continue
 			}
 			r := informationColumn(i+1, c)
-			if c.Default != "" && !c.Identity {
-				r["column_default"] = in.defaultText(&c)
+			if text := in.defaultText(&c); text != "" {
+				r["column_default"] = text
 			}
 			if c.Generated != "" {
 				r["is_generated"], r["generation_expression"], r["is_updatable"] = "ALWAYS", "("+c.Generated+")", "YES"

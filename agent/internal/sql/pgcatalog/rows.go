@@ -122,7 +122,7 @@ func (in *Input) attributes() []row {
 func attribute(relation uint32, number int, c catalog.Column) row {
 	return row{"attrelid": relation, "attname": c.Name, "atttypid": typeOID(&c), "attlen": int(c.Type.Size()), "attnum": number,
 		"attcacheoff": -1, "atttypmod": int(c.Modifier), "attbyval": c.Type.Size() > 0 && c.Type.Size() <= 8, "attalign": "i", "attstorage": storage(c.Type), "attndims": dimensions(c.Type),
-		"attnotnull": c.NeverNull(), "atthasdef": c.Default != "" && !c.Identity || c.Generated != "", "attidentity": identity(&c), "attgenerated": generated(&c), "attislocal": true, "attcollation": collation(c.Type), "attstattarget": -1}
+		"attnotnull": c.NeverNull(), "atthasdef": c.Default != "" && !c.Identity && c.Default != "NULL" || c.Generated != "", "attidentity": identity(&c), "attgenerated": generated(&c), "attislocal": true, "attcollation": collation(c.Type), "attstattarget": -1}
 }
 
 // dimensions is what attndims says: of arrays, one.
@@ -159,8 +159,8 @@ func (in *Input) defaults() []row {
 	var out []row
 	for _, t := range in.Tables {
 		for i, c := range t.Columns {
-			if c.Default != "" && !c.Hidden && !c.Identity {
-				out = append(out, row{"oid": defaultOID(t, i), "adrelid": TableOID(t), "adnum": i + 1, "adbin": in.defaultText(&c)})
+			if text := in.defaultText(&c); text != "" && !c.Hidden {
+				out = append(out, row{"oid": defaultOID(t, i), "adrelid": TableOID(t), "adnum": i + 1, "adbin": text})
 			}
 			if c.Generated != "" {
 				out = append(out, row{"oid": defaultOID(t, i), "adrelid": TableOID(t), "adnum": i + 1, "adbin": c.Generated})

@@ -17,22 +17,6 @@ func typeOID(c *catalog.Column) uint32 {
 	return c.Type.OID()
 }
 
-// defaultText shows the default of a column; a value of an enum with its type.
-func (in *Input) defaultText(c *catalog.Column) string {
-	text := in.DefaultText(c.Default)
-	if c.Type.Elem().IsEnum() && strings.HasPrefix(text, "'") {
-		name := syntax.Name{Name: c.User.Name}
-		if _, visible := in.place(c.UserSchema); !visible {
-			name.Schema = c.UserSchema
-		}
-		text += "::" + syntax.QuoteName(name)
-		if c.Type.IsArray() {
-			text += "[]"
-		}
-	}
-	return text
-}
-
 // domainOf is what a type demands; of an enum, nothing.
 func domainOf(o *cluster.Object) *cluster.Domain {
 	if o.Domain == nil {
