@@ -50,6 +50,8 @@ var arrays = []Function{
 	}},
 	{Name: "array_position", Args: []datum.Type{AnyArray, AnyElement, datum.Int4}, Optional: 1, Result: datum.Int4, Nulls: true, Eval: position},
 	{Name: "array_fill", Args: []datum.Type{AnyElement, ints, ints}, Optional: 1, Result: AnyArray, Nulls: true, Eval: fill},
+	{Name: AssignElement, Args: []datum.Type{AnyArray, datum.Int4, AnyElement}, Result: AnyArray, Nulls: true, Eval: assignElement},
+	{Name: AssignSlice, Args: []datum.Type{AnyArray, datum.Int4, datum.Int4, AnyArray}, Result: AnyArray, Nulls: true, Eval: assignSlice},
 	{Name: "trim_array", Args: []datum.Type{AnyArray, datum.Int4}, Result: AnyArray, Eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
 		n := int64(len(a[0].A.Values))
 		if a[1].I < 0 || a[1].I > n {
@@ -65,6 +67,47 @@ func same(a, b datum.Datum) bool {
 		return a.Null && b.Null
 	}
 	return datum.Compare(a, b) == 0
+}
+
+// AssignElement and AssignSlice are the names of what computes SET a[i] = v and
+// SET a[i:j] = v: the array with an element, or some, replaced or behind its end.
+const AssignElement, AssignSlice = "array element", "array slice"
+
+func assignElement(_ *Env, a []datum.Datum) (datum.Datum, error) {
+	return assigned(a[0], a[1], a[1], []datum.Datum{a[2]})
+}
+
+func assignSlice(_ *Env, a []datum.Datum) (datum.Datum, error) {
+	if a[3].Null {
+		return a[0], nil // as in PostgreSQL
+	}
+	return assigned(a[0], a[1], a[2], a[3].A.Values)
+}
+
+// assigned is array with values from place from to place to.
+func assigned(array, from, to datum.Datum, values []datum.Datum) (datum.Datum, error) {
+	var old []datum.Datum
+	if !array.Null {
+		old = array.A.Values
+	}
+	switch {
+	case from.Null || to.Null:
+		return datum.Datum{}, fail("22004", "array subscript in assignment must not be null")
+	case from.I > to.I:
+		return datum.Datum{}, fail("2202E", "upper bound cannot be less than lower bound")
+	case from.I < 1 || len(old) == 0 && from.I != 1:
+		return datum.Datum{}, fail("0A000", "arrays that do not begin at 1 are not supported")
+	case to.I > maxFill:
+		return datum.Datum{}, fail("54000", "array size exceeds the maximum allowed (%d)", maxFill)
+	case to.I-from.I >= int64(len(values)):
+		return datum.Datum{}, fail("2202E", "source array too small")
+	}
+	out := slices.Clone(old)
+	for int64(len(out)) < to.I {
+		out = append(out, datum.MakeNull(array.Type.Elem()))
+	}
+	copy(out[from.I-1:to.I], values)
+	return datum.MakeArray(array.Type.Elem(), out), nil
 }
 
 func ofElements(f func(n int) (int, bool)) func(*Env, []datum.Datum) (datum.Datum, error) {

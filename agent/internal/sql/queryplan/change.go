@@ -54,6 +54,9 @@ func (p *Planner) update(ctx context.Context, s *pg.UpdateStmt, out *Plan) error
 		return err
 	}
 	alias := s.GetRelation().GetAlias().GetAliasname()
+	if s, err = p.wholeColumns(s, table); err != nil {
+		return err
+	}
 	if err := p.setColumns(s, ch); err != nil {
 		return err
 	}

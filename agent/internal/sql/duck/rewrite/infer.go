@@ -209,7 +209,7 @@ func (r *rewriter) typeOf(n *pg.Node) datum.Type {
 		}
 	case *pg.Node_AIndirection:
 		if i := x.AIndirection.Indirection; len(i) == 1 && i[0].GetAIndices() != nil {
-			if t := r.typeOf(x.AIndirection.Arg); t.IsArray() && opaque(t) {
+			if t := r.typeOf(x.AIndirection.Arg); t.IsArray() {
 				if i[0].GetAIndices().IsSlice {
 					return t
 				}

@@ -1,0 +1,88 @@
+package queryplan
+
+import (
+	"cmp"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/builtin"
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// wholeColumns makes assignments to parts of columns, as SET a[1] = x, SET a[2:3] = y or
+// SET doc['k'] = z, ones of whole columns, several parts of one after another. Without such
+// s is returned.
+func (p *Planner) wholeColumns(s *pg.UpdateStmt, table *catalog.Table) (*pg.UpdateStmt, error) {
+	var list []*pg.Node
+	values := map[string]*pg.Node{} // by column: what it becomes
+	parts := false
+	for _, n := range s.GetTargetList() {
+		t := n.GetResTarget()
+		if len(t.GetIndirection()) == 0 {
+			list = append(list, n)
+			continue
+		}
+		parts = true
+		before, again := values[t.GetName()]
+		if !again {
+			relation := cmp.Or(s.GetRelation().GetAlias().GetAliasname(), s.GetRelation().GetRelname())
+			before = pg.MakeColumnRefNode([]*pg.Node{stringNode(relation), stringNode(t.GetName())}, t.GetLocation())
+		}
+		after, err := p.withPart(t, before, table)
+		if err != nil {
+			return nil, err
+		}
+		if values[t.GetName()] = after; again {
+			for _, o := range list {
+				if r := o.GetResTarget(); r.GetName() == t.GetName() {
+					r.Val = after
+				}
+			}
+			continue
+		}
+		list = append(list, &pg.Node{Node: &pg.Node_ResTarget{ResTarget: &pg.ResTarget{Name: t.GetName(), Val: after, Location: t.GetLocation()}}})
+	}
+	if !parts {
+		return s, nil
+	}
+	out := proto.CloneOf(s)
+	out.TargetList = list
+	return out, nil
+}
+
+// withPart is a column, whose value is before, with the part that t names set to t's value.
+func (p *Planner) withPart(t *pg.ResTarget, before *pg.Node, table *catalog.Table) (*pg.Node, error) {
+	refuse := func(what string) error {
+		return &syntax.Error{Code: "0A000", Message: what + " is not supported", Position: p.compiler(nil).position(t.GetLocation()), Hint: "Set the whole column."}
+	}
+	at := t.GetIndirection()[0].GetAIndices()
+	i, ok := table.ColumnIndex(t.GetName())
+	switch {
+	case !ok || at == nil || len(t.GetIndirection()) > 1 || t.GetVal().GetMultiAssignRef() != nil || t.GetVal().GetSetToDefault() != nil:
+		return nil, refuse("this assignment to a part of a column")
+	case at.GetIsSlice() && (at.GetLidx() == nil || at.GetUidx() == nil):
+		return nil, refuse("assignment to a slice without both bounds")
+	}
+	column := table.Columns[i].Type
+	call := func(name string, args ...*pg.Node) *pg.Node {
+		return pg.MakeFuncCallNode([]*pg.Node{stringNode(name)}, args, t.GetLocation())
+	}
+	switch {
+	case column.IsArray() && at.GetIsSlice():
+		return call(builtin.AssignSlice, before, at.GetLidx(), at.GetUidx(), typed(t.GetVal(), column)), nil
+	case column.IsArray():
+		return call(builtin.AssignElement, before, at.GetUidx(), typed(t.GetVal(), column.Elem())), nil
+	case column == datum.JSONB && !at.GetIsSlice() && at.GetUidx().GetAConst().GetSval() != nil:
+		empty := typed(pg.MakeAConstStrNode("{}", -1), datum.JSONB)
+		key := &pg.Node{Node: &pg.Node_AArrayExpr{AArrayExpr: &pg.A_ArrayExpr{Elements: []*pg.Node{at.GetUidx()}}}}
+		whole := &pg.Node{Node: &pg.Node_CoalesceExpr{CoalesceExpr: &pg.CoalesceExpr{Args: []*pg.Node{before, empty}}}}
+		return call("jsonb_set", whole, key, typed(t.GetVal(), datum.JSONB)), nil
+	case column == datum.JSONB:
+		return nil, refuse("assignment to a part of a jsonb by something else than a key")
+	}
+	return nil, fail("42804", p.compiler(nil).position(t.GetLocation()), "cannot subscript type %s because it does not support subscripting", column.SQLName())
+}
