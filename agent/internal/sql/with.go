@@ -13,9 +13,28 @@ import (
 // runWith runs a statement whose WITH changes rows: what others name first, then the main
 // query, then what nobody names.
 func (s *Session) runWith(ctx context.Context, w *queryplan.With, run *exec.Run, out *output) (n int64, err error) {
-	if err := run.Several(ctx); err != nil {
-		return 0, err
+	to := out
+	var held [][]datum.Datum
+	if w.MayStartAnew() { // behind the main query, whose rows have been given out
+		to = &output{sink: rowsTo(func(row []datum.Datum) error {
+			held = append(held, slices.Clone(row))
+			return run.Hold(row)
+		})}
 	}
+	err = run.Several(ctx, func() error {
+		held = nil
+		n, err = s.runParts(ctx, w, run, to)
+		return err
+	})
+	for _, row := range held {
+		if err == nil {
+			err = out.row(row)
+		}
+	}
+	return n, err
+}
+
+func (s *Session) runParts(ctx context.Context, w *queryplan.With, run *exec.Run, out *output) (int64, error) {
 	for _, t := range w.Parts {
 		if t.Read {
 			if err := s.runPart(ctx, t, run); err != nil {
@@ -24,7 +43,9 @@ func (s *Session) runWith(ctx context.Context, w *queryplan.With, run *exec.Run,
 		}
 	}
 	main := *run
-	if n, err = s.runPlan(ctx, w.Main, &main, out); err != nil {
+	main.Emit = out.row
+	n, err := s.runPlan(ctx, w.Main, &main, out)
+	if err != nil {
 		return 0, err
 	}
 	for _, t := range w.Parts {
@@ -34,7 +55,7 @@ func (s *Session) runWith(ctx context.Context, w *queryplan.With, run *exec.Run,
 			}
 		}
 	}
-	return n, run.Settle(ctx)
+	return n, nil
 }
 
 // runPart runs a query in WITH and holds its rows for those that name it.

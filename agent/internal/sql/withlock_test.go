@@ -112,3 +112,44 @@ func TestWithChangesWait(t *testing.T) {
 	a.want("UPDATE 3", "with x as (select 1 as one) update t set n = one from x")
 	b.want("40001 could not serialize access due to concurrent update / A row changed since it was read.", "with x as (select 2 as two) update t set n = two from x")
 }
+
+// TestWithReadsOneTime: all queries of a statement read at one time, though one has waited
+// for a row that has changed, and then looked again.
+func TestWithReadsOneTime(t *testing.T) {
+	f := newFixture(t, startDuck(t))
+	a, b := f.open(), f.open()
+	a.run("create table acc (id int8 primary key, n int8)")
+	a.run("create table seen (id int8 primary key, n int8)")
+	a.run("create table log (id int8 primary key, total int8)")
+	a.run("insert into acc values (1, 100), (2, 0)")
+	a.run("insert into seen values (1, 0)")
+	a.run("insert into log values (1, 0)")
+	transfer := func() {
+		a.run("begin")
+		a.want("UPDATE 2", "update acc set n = n + case id when 1 then -50 else 50 end")
+		a.want("UPDATE 1", "update log set total = -1")
+	}
+	for _, statement := range []string{
+		"with x as (update seen set n = a.n from acc a where a.id = 1 returning seen.n) update log set total = x.n + a.n from x, acc a where a.id = 2 returning total",
+		"with x as (update seen set n = a.n from acc a where a.id = 1), y as (update log set total = a.n from acc a where a.id = 2) select n + (select n from acc where id = 2) from acc where id = 1",
+	} {
+		a.run("update acc set n = case id when 1 then 100 else 0 end")
+		transfer()
+		waits := b.blocks(f, statement)
+		a.want("COMMIT", "commit")
+		if got, _, _ := strings.Cut(<-waits, "\n"); got != "100" {
+			t.Errorf("%s: %s", statement, got)
+		}
+	}
+	a.want("50\nSELECT 1", "select n from seen")
+	a.want("50\nSELECT 1", "select total from log")
+
+	a.run("update acc set n = case id when 1 then 100 else 0 end")
+	transfer()
+	b.run("begin")
+	waits := b.blocks(f, "with x as (insert into seen select 2, n from acc where id = 1 returning n) update log set total = x.n + a.n from x, acc a where a.id = 2 returning total")
+	a.want("COMMIT", "commit")
+	b.wantLater("100\nUPDATE 1", waits)
+	b.run("commit")
+	a.want("1|50\n2|50\nSELECT 2", "select * from seen order by id")
+}

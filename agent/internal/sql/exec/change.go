@@ -227,6 +227,9 @@ func (r *Run) changeInTx(ctx context.Context, ch *queryplan.Change, slow SlowRow
 		if !stale {
 			return r.changeLocked(ctx, ch, rows)
 		}
+		if r.before != nil {
+			return nil, errStale
+		}
 		// Only the slow path could tell what becomes of the row that is there now. What
 		// it has found stays locked, so that it finds it again.
 		r.Memory.Shrink(r.Memory.Used() - before)

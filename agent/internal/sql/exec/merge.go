@@ -11,9 +11,6 @@ import (
 // Merge runs a MERGE, in a transaction, and returns the number of rows that it changed. The
 // rows of all clauses are found at one snapshot, and locked, before any is changed.
 func (r *Run) Merge(ctx context.Context, m *queryplan.Merge, slow SlowRows) (int64, error) {
-	if err := r.Several(ctx); err != nil {
-		return 0, err
-	}
 	changes := make([]*queryplan.Change, len(m.Changes))
 	for i, ch := range m.Changes {
 		var err error
@@ -21,6 +18,15 @@ func (r *Run) Merge(ctx context.Context, m *queryplan.Merge, slow SlowRows) (int
 			return 0, err
 		}
 	}
+	var n int64
+	err := r.Several(ctx, func() (err error) {
+		n, err = r.merge(ctx, m, changes, slow)
+		return err
+	})
+	return n, err
+}
+
+func (r *Run) merge(ctx context.Context, m *queryplan.Merge, changes []*queryplan.Change, slow SlowRows) (int64, error) {
 	rows, err := r.mergeRows(ctx, changes, slow)
 	if err != nil {
 		return 0, err
@@ -54,40 +60,36 @@ func (r *Run) Merge(ctx context.Context, m *queryplan.Merge, slow SlowRows) (int
 		}
 		n += added
 	}
-	return n, r.Settle(ctx)
+	return n, nil
 }
 
 // mergeRows finds and locks the rows that the clauses change. If one has changed since the
 // snapshot, all are looked for again: it may be another clause's now, or none's.
 func (r *Run) mergeRows(ctx context.Context, changes []*queryplan.Change, slow SlowRows) ([][]found, error) {
-	for {
-		before, stale := r.Memory.Used(), false
-		seen := map[string]bool{}
-		out := make([][]found, len(changes))
-		for i, ch := range changes {
-			rows, err := r.toChange(ctx, ch, slow)
-			if err != nil {
-				return nil, err
-			}
-			for k := range rows {
-				if seen[string(rows[k].key)] {
-					return nil, errSecondTime()
-				}
-				seen[string(rows[k].key)] = true
-			}
-			rows, newer, err := r.lockFound(ctx, ch, rows)
-			if err != nil {
-				return nil, err
-			}
-			out[i], stale = rows, stale || newer
+	stale := false
+	seen := map[string]bool{}
+	out := make([][]found, len(changes))
+	for i, ch := range changes {
+		rows, err := r.toChange(ctx, ch, slow)
+		if err != nil {
+			return nil, err
 		}
-		if !stale {
-			return out, nil
+		for k := range rows {
+			if seen[string(rows[k].key)] {
+				return nil, errSecondTime()
+			}
+			seen[string(rows[k].key)] = true
 		}
-		r.Memory.Shrink(r.Memory.Used() - before)
-		r.TS = 0
-		r.Tx.Transaction().Refresh()
+		rows, newer, err := r.lockFound(ctx, ch, rows)
+		if err != nil {
+			return nil, err
+		}
+		out[i], stale = rows, stale || newer
 	}
+	if stale {
+		return nil, errStale
+	}
+	return out, nil
 }
 
 func errSecondTime() error {

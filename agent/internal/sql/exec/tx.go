@@ -194,6 +194,15 @@ func (t *Tx) Mark() Mark {
 // locked since, and not before it. An error says that some of them last until the end of
 // the transaction.
 func (t *Tx) BackTo(ctx context.Context, m Mark) error {
+	t.takeBack(m)
+	if t.txn == nil {
+		return nil
+	}
+	return t.txn.BackTo(ctx, m.locks) //nolint:wrapcheck // it says all
+}
+
+// takeBack takes back what was written since the mark.
+func (t *Tx) takeBack(m Mark) {
 	for _, r := range slices.Backward(t.undo[m.undo:]) {
 		if r.was == nil {
 			delete(r.buffer.rows, r.key)
@@ -205,10 +214,6 @@ func (t *Tx) BackTo(ctx context.Context, m Mark) error {
 	}
 	clear(t.undo[m.undo:])
 	t.undo, t.deferred = t.undo[:m.undo], m.deferred
-	if t.txn == nil {
-		return nil
-	}
-	return t.txn.BackTo(ctx, m.locks) //nolint:wrapcheck // it says all
 }
 
 // find returns the buffered write of a key.

@@ -285,6 +285,11 @@ func (p *Planner) partNumbered(schema, name string) (*duck.Table, bool) {
 // Changes reports whether the part changes rows.
 func (t *Part) Changes() bool { return t.Plan.Insert != nil || t.Plan.Change != nil }
 
+// MayStartAnew reports whether the statement may be run again after its main query.
+func (w *With) MayStartAnew() bool {
+	return slices.ContainsFunc(w.Parts, func(t *Part) bool { return !t.Read && t.Plan.Change != nil && t.Plan.Change.Slow != nil })
+}
+
 // plans are those that are run, in that order.
 func (w *With) plans() []*Plan {
 	var out, behind []*Plan
