@@ -419,7 +419,9 @@ func (r *Run) conflictUpdate(ins *queryplan.Insert, found *kv.Row, p proposed) (
 	if err != nil {
 		return nil, nil, err
 	}
+	r.Env.Updated = true
 	returned, err := r.returned(ins.Returning, updated)
+	r.Env.Updated = false
 	return &rowWrite{returned: returned, mut: kv.Mutation{Pool: ins.Table.Pool(), Collection: ins.Table.ID(), Key: p.key, Value: ins.Table.EncodeValue(updated, later),
 		Expect: datastate.VersionIs, ExpectTS: found.Version, Schema: ins.Table.Version()}}, updated, err
 }

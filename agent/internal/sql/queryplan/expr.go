@@ -19,6 +19,8 @@ type Expr interface {
 type Env struct {
 	Row  []datum.Datum
 	Args []datum.Datum
+	// Updated says that Row is one that INSERT has found, and ON CONFLICT updated.
+	Updated bool
 	// Now is when the transaction began, Statement when the statement did.
 	Now, Statement time.Time
 	Session        *Session

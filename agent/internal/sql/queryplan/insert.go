@@ -99,7 +99,12 @@ func (p *Planner) insert(ctx context.Context, s *pg.InsertStmt, out *Plan) error
 		return err
 	}
 	alias := s.GetRelation().GetAlias().GetAliasname()
-	if ins.Returning, out.Columns, err = p.returning(s.GetReturningList(), p.changed(table, alias)); err != nil {
+	seen := p.changed(table, alias)
+	list, err := tellInserted(s.GetReturningList(), seen)
+	if err != nil {
+		return err
+	}
+	if ins.Returning, out.Columns, err = p.returning(list, seen); err != nil {
 		return err
 	}
 	out.Insert = ins
