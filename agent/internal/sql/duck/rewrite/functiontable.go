@@ -41,10 +41,10 @@ var resultTypes = types(map[datum.Type]string{
 	datum.Int4: `length char_length character_length octet_length position strpos ascii ntile regexp_count array_length array_upper generate_subscripts grouping`,
 	datum.Bool: "bool_and bool_or every starts_with regexp_like isfinite",
 	datum.Text: `string_agg lower upper trim btrim ltrim rtrim left right repeat replace reverse translate split_part md5 chr
-		concat concat_ws regexp_replace array_to_string initcap quote_ident quote_literal quote_nullable substr substring to_char format
+		concat concat_ws regexp_replace array_to_string initcap quote_ident quote_literal quote_nullable substr substring format
 		lpad rpad version encode regexp_split_to_table string_to_table pg_get_serial_sequence jsonb_array_elements_text json_array_elements_text jsonb_object_keys`,
 	datum.Timestamptz:           "now transaction_timestamp statement_timestamp clock_timestamp",
-	datum.Date:                  "make_date to_date",
+	datum.Date:                  "make_date",
 	datum.Float8:                "sqrt cbrt exp ln random degrees radians sin cos tan date_part percent_rank cume_dist",
 	datum.UUID:                  "gen_random_uuid uuid_generate_v4 uuidv4 uuidv7",
 	datum.JSONB:                 "jsonb_build_object jsonb_build_array to_jsonb jsonb_agg jsonb_object_agg jsonb_array_elements jsonb_path_query",
@@ -72,9 +72,9 @@ var argTypes = map[string][]datum.Type{
 	"concat": {datum.Text, datum.Text, datum.Text, datum.Text}, "substr": {datum.Text, datum.Int4, datum.Int4},
 	"substring": {datum.Text, datum.Int4, datum.Int4}, "lpad": {datum.Text, datum.Int4, datum.Text},
 	"rpad": {datum.Text, datum.Int4, datum.Text}, "regexp_replace": {datum.Text, datum.Text, datum.Text, datum.Text},
-	"date_trunc": {datum.Text}, "to_timestamp": {datum.Float8}, "power": {datum.Float8, datum.Float8}, "sqrt": {datum.Float8},
+	"date_trunc": {datum.Text}, "power": {datum.Float8, datum.Float8}, "sqrt": {datum.Float8},
 	"ntile": {datum.Int4}, "lag": {datum.Unknown, datum.Int4}, "lead": {datum.Unknown, datum.Int4},
-	"string_agg": {datum.Text, datum.Text}, "to_date": {datum.Text}, "make_date": {datum.Int4, datum.Int4, datum.Int4},
+	"string_agg": {datum.Text, datum.Text}, "make_date": {datum.Int4, datum.Int4, datum.Int4},
 	"pg_sleep": {datum.Float8},
 }
 
@@ -84,9 +84,8 @@ var specials = map[string]special{
 	"json_object_agg": jsonObjectAgg, "jsonb_object_agg": jsonObjectAgg,
 	"sum": specialSum, "avg": specialAvg, "count": specialCount, "json_agg": jsonAgg, "jsonb_agg": jsonAgg,
 	"now": specialNow, "transaction_timestamp": specialNow, "statement_timestamp": specialNow, "pg_postmaster_start_time": specialNow,
-	"extract": specialExtract, "date_part": specialExtract, "to_char": specialToChar, "to_date": parsedTime("DATE"),
-	"to_timestamp": parsedTime("TIMESTAMPTZ"),
-	"substring":    specialSubstring, "substr": specialSubstring,
+	"extract": specialExtract, "date_part": specialExtract,
+	"substring": specialSubstring, "substr": specialSubstring,
 	"concat": specialConcat, "concat_ws": specialConcat, "array_to_string": arrayToString,
 	"length": specialLength, "char_length": specialLength, "character_length": specialLength, "octet_length": specialLength,
 	"round": specialScale("round"), "trunc": specialScale("trunc"), "date_trunc": specialTrunc,
