@@ -305,8 +305,8 @@ func (r *Reader) lineEnd() (n, skip int, err error) {
 	csv := r.options.Format == syntax.CopyCSV
 	for {
 		c, ok, err := r.byteAt(s.at)
-		if err != nil || !ok {
-			return s.at, 0, err
+		if err != nil || !ok { // behind a backslash at the end there is nothing to escape
+			return min(s.at, len(r.buf)-r.pos), 0, err
 		}
 		if csv {
 			r.quoting(&s, c)

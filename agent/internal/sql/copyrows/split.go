@@ -23,10 +23,14 @@ func (r *Reader) splitText(line []byte) error {
 	for i := 0; ; {
 		begin, f, bytesWritten := i, field{from: len(r.scratch)}, false
 		for i < len(line) && line[i] != delimiter {
-			if line[i] != '\\' || i+1 == len(line) {
+			if line[i] != '\\' {
 				r.scratch = append(r.scratch, line[i])
 				i++
 				continue
+			}
+			if i+1 == len(line) { // what it would escape is behind the end of the data
+				line = line[:i]
+				break
 			}
 			c, n, coded := unescape(line[i+1:])
 			r.scratch = append(r.scratch, c)
