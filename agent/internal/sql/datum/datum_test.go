@@ -3,6 +3,7 @@ package datum
 import (
 	"bytes"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -312,6 +313,14 @@ func FuzzDecodeRow(f *testing.F) {
 	})
 }
 
+// unresolved reports whether d is the name of an object that nobody has looked up, or has one.
+func unresolved(d Datum) bool {
+	if d.Type.IsArray() {
+		return slices.ContainsFunc(d.A.Values, unresolved)
+	}
+	return d.Type.IsRegistry() && d.I == NoObject
+}
+
 func FuzzParse(f *testing.F) {
 	for typ, values := range ordered(f) {
 		for _, v := range values {
@@ -337,6 +346,9 @@ func FuzzParse(f *testing.F) {
 		back, err := ParseText(Type(typ), text, nil)
 		if err != nil || back.Text() != text {
 			t.Fatalf("%s %q (%q): text reads back as %q, %v", Type(typ), clip(s), clip(text), clip(back.Text()), err)
+		}
+		if unresolved(d) {
+			return // the catalogs give it its number before it is shown in binary
 		}
 		b := AppendBinary(nil, d)
 		if back, err = ParseBinary(Type(typ), b); err != nil || back.Text() != text {

@@ -63,11 +63,15 @@ func TypeOfEnum(e EnumType) Type {
 // IsEnum reports whether t is the type of an enum.
 func (t Type) IsEnum() bool { return t&(1<<enumShift-1) == Enum }
 
-// EnumType returns the form of the enum that t, or its elements, are of.
+// EnumType returns the form of the enum that t, or its elements, are of: without labels if
+// nobody has made it.
 func (t Type) EnumType() *EnumType {
 	enumForms.RLock()
 	defer enumForms.RUnlock()
-	return enumForms.list[t>>enumShift]
+	if n := int(t.Elem() >> enumShift); n < len(enumForms.list) {
+		return enumForms.list[n]
+	}
+	return &EnumType{Name: "of no form"}
 }
 
 // makeEnum returns the value of a label.
