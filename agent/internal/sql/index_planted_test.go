@@ -24,6 +24,7 @@ func TestPlantedOldEntry(t *testing.T) {
 func TestPlantedBuilds(t *testing.T) {
 	for name, plant := range map[string]exec.Planted{
 		"an entry takes the place of a newer one": {BlindBackfill: true}, "a writer does not know of delete-only": {MissDeleteOnly: true},
+		"a row that was written meanwhile is passed over": {PassWritten: true}, "an entry takes another row's place": {TakeEntry: true},
 		"a reader has an old plan": {ReadAnyVersion: true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -39,3 +39,16 @@ func TestPlantedLostLock(t *testing.T) {
 		}
 	})
 }
+
+// TestPlantedTakenBack: what a transaction leaves behind that does not commit is found.
+func TestPlantedTakenBack(t *testing.T) {
+	for name, p := range map[string]Planted{"spans alone": {SpansAlone: true}, "locks of refused rows": {KeepRefused: true}} {
+		synctest.Test(t, func(t *testing.T) {
+			if found := takenBack(t, p); found == "" {
+				t.Errorf("%s: not found", name)
+			} else {
+				t.Log(name, found)
+			}
+		})
+	}
+}

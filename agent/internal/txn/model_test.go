@@ -41,6 +41,8 @@ type model struct {
 	// hook, if set, is asked before and after each call; an error is its answer.
 	hook func(c *kv.Call, after bool) error
 	meta modelMeta
+	// unseen are rows whose intents no span finds yet: they are on their way.
+	unseen map[string]bool
 }
 
 // pass lets time pass in the bubble of a test, and all that happens in it.
@@ -222,6 +224,7 @@ func (m *model) evaluate(c *kv.Call) *datastate.Result {
 		m.write(r.Ops, c.TS)
 		m.unlock(r.Txn, func(row string) bool { return m.owner([]byte(row)) == c.Range })
 	case *datastate.Prewrite:
+		m.lockOps(c.Range, r)
 		if res := m.check(c.Range, r.Ops, r.Txn); res != nil {
 			return res
 		}
@@ -312,6 +315,8 @@ func (m *model) check(id cluster.RangeID, ops []datastate.Op, txn cluster.TxnID)
 			ok = v.value != nil && v.ts == op.ExpectTS
 		case datastate.NotNewerThan:
 			ok = v.ts <= op.ExpectTS
+		case datastate.AbsentSince:
+			ok = v.value == nil && v.ts <= op.ExpectTS
 		case datastate.Any:
 		}
 		if in := m.intents[string(op.Row)]; !ok && in == nil {
@@ -399,7 +404,7 @@ func (m *model) resolve(id cluster.RangeID, r *datastate.Resolve) *datastate.Res
 // dozens: there may be more.
 func (m *model) some(id cluster.RangeID, r *datastate.Resolve) (rows [][]byte) {
 	for row, in := range m.intents {
-		if b := keys.Bound([]byte(row)); in.txn == r.Txn && b >= r.Span.From && b < r.Span.To && m.owner([]byte(row)) == id && len(rows) < 100 {
+		if b := keys.Bound([]byte(row)); in.txn == r.Txn && !m.unseen[row] && b >= r.Span.From && b < r.Span.To && m.owner([]byte(row)) == id && len(rows) < 100 {
 			rows = append(rows, []byte(row))
 		}
 	}
@@ -463,7 +468,7 @@ func (m *model) remains(id cluster.RangeID, q *datastate.Remains) *datastate.Res
 		res.Until = m.bounds[end].Key()
 	}
 	for row, in := range m.intents {
-		if b := keys.Bound([]byte(row)); in.txn == q.Txn && b >= q.Span.From && b < q.Span.To && m.owner([]byte(row)) == id {
+		if b := keys.Bound([]byte(row)); in.txn == q.Txn && !m.unseen[row] && b >= q.Span.From && b < q.Span.To && m.owner([]byte(row)) == id {
 			res.Rows = append(res.Rows, datastate.LockedRow{Value: []byte(row)})
 			break
 		}
@@ -528,16 +533,6 @@ func (m *model) Changed(ctx context.Context, spans []kv.Span, since, at hlc.Time
 		}
 	}
 	return false, nil
-}
-
-// left says what transactions have left.
-func (m *model) left() string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if len(m.intents)+len(m.locks)+len(m.records) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%d intents, %d locks, %d records", len(m.intents), len(m.locks), len(m.records))
 }
 
 const testCollection cluster.CollectionID = 9

@@ -18,3 +18,5 @@ func (Planted) forgetsObjects() bool { return false }
 func (Planted) forgetsSeen() bool    { return false }
 func (Planted) movesRecord() bool    { return false }
 func (Planted) blindAside() bool     { return false }
+func (Planted) spansAlone() bool     { return false }
+func (Planted) keepsRefused() bool   { return false }

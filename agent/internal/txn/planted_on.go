@@ -35,6 +35,11 @@ type Planted struct {
 	// BlindAside has what is written without a condition be committed by a transaction of
 	// its own, ahead of the rest.
 	BlindAside bool
+	// SpansAlone has what is left of a large transaction be asked for by span alone, also
+	// what may be on its way to its range.
+	SpansAlone bool
+	// KeepRefused leaves the locks of rows whose intents were refused.
+	KeepRefused bool
 }
 
 func (p Planted) skipsPrewrite() bool  { return p.SkipPrewrite }
@@ -50,3 +55,5 @@ func (p Planted) forgetsObjects() bool { return p.ForgetObjects }
 func (p Planted) forgetsSeen() bool    { return p.ForgetSeen }
 func (p Planted) movesRecord() bool    { return p.MoveRecord }
 func (p Planted) blindAside() bool     { return p.BlindAside }
+func (p Planted) spansAlone() bool     { return p.SpansAlone }
+func (p Planted) keepsRefused() bool   { return p.KeepRefused }

@@ -144,7 +144,12 @@ func (t *Txn) end(e ending) {
 	c := &cleanup{txn: t, commitTS: e.ts, rows: e.laid, record: t.record, late: t.late, objects: e.objects}
 	durable := len(e.laid) > 0 || e.objects
 	if len(e.laid) > t.m.cfg.SpanRows {
-		c.rows, c.spans = e.doubtful, spans(e.laid, t.m.ranges.RangeOf)
+		if c.rows, c.spans = e.doubtful, spans(e.laid, t.m.ranges.RangeOf); t.m.cfg.Planted.spansAlone() {
+			c.rows = nil
+		}
+	}
+	if t.m.cfg.Planted.keepsRefused() {
+		e.asked = nil
 	}
 	if e.state != Committed {
 		c.rows = append(slices.Clip(c.rows), e.asked...)

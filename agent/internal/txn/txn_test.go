@@ -389,50 +389,66 @@ func TestManyRows(t *testing.T) {
 // that were refused, whose locks a leader has in memory.
 func TestManyRowsAreTakenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newModel(t, 1, 3)
-		mgr := m.managers[1]
-		last := 20 * chunkRows
-		m.commitOK(t, mgr, put(last, "old"))
-		var muts []kv.Mutation
-		for i := range last + 1 {
-			muts = append(muts, put(i, "v"))
+		if found := takenBack(t, Planted{}); found != "" {
+			t.Error(found)
 		}
-		muts[last].Expect = datastate.Absent
-		for _, lost := range []bool{false, true} {
-			var mu sync.Mutex
-			named, spans, unanswered, refused := map[string]bool{}, false, 0, 0
-			m.hooked(func(c *kv.Call, after bool) error {
-				mu.Lock()
-				defer mu.Unlock()
-				switch r := c.Request.(type) {
-				case *datastate.Resolve:
-					for _, row := range r.Rows {
-						named[string(row)] = true
-					}
-					spans = spans || r.Span.To != ""
-				case *datastate.Prewrite:
-					switch {
-					case after && c.Result.Outcome == datastate.ConditionFailed:
-						refused = len(r.Ops)
-					case after && lost && unanswered == 0:
-						unanswered = len(r.Ops)
-						return &store.AmbiguousError{Cause: errors.New("no answer")}
-					}
-				}
-				return nil
-			})
-			if _, err := mgr.Begin(ReadCommitted, Info{}).Commit(t.Context(), muts, 0); err == nil {
-				t.Fatal("it has committed")
-			}
-			pass(10 * time.Second)
-			mu.Lock()
-			if m.left() != "" || !spans || refused == 0 || len(named) != unanswered+refused || lost != (unanswered > 0) {
-				t.Errorf("lost %t: left: %s; named %d rows, %d had no answer and %d were refused, spans %t", lost, m.left(), len(named), unanswered, refused, spans)
-			}
-			mu.Unlock()
-		}
-		m.want(t, mgr, m.clock.Now(), []int{0, 1, last}, "", "", "old")
 	})
+}
+
+// takenBack says what a large transaction has left behind that was refused.
+func takenBack(t *testing.T, p Planted) string {
+	t.Helper()
+	m := newModel(t, 1, 3)
+	m.managers[1].Close()
+	mgr := m.start(1, 2, p)
+	last := 20 * chunkRows
+	m.commitOK(t, mgr, put(last, "old"))
+	var muts []kv.Mutation
+	for i := range last + 1 {
+		muts = append(muts, put(i, "v"))
+	}
+	muts[last].Expect = datastate.Absent
+	for _, lost := range []bool{false, true} {
+		named, spans, unanswered, refused := map[string]bool{}, false, map[string]bool{}, 0
+		m.hooked(func(c *kv.Call, after bool) error {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			switch r := c.Request.(type) {
+			case *datastate.Resolve:
+				for _, row := range r.Rows {
+					named[string(row)] = true
+				}
+				spans = spans || r.Span.To != ""
+			case *datastate.Prewrite:
+				switch {
+				case after && c.Result.Outcome == datastate.ConditionFailed:
+					refused = len(r.Ops)
+				case after && lost && len(unanswered) == 0:
+					for i := range r.Ops {
+						unanswered[string(r.Ops[i].Row)] = true
+					}
+					m.unseen = unanswered
+					return &store.AmbiguousError{Cause: errors.New("no answer")}
+				}
+			}
+			return nil
+		})
+		if _, err := mgr.Begin(ReadCommitted, Info{}).Commit(t.Context(), muts, 0); err == nil {
+			t.Fatal("it has committed")
+		}
+		pass(10 * time.Second)
+		left := m.left()
+		m.mu.Lock()
+		if left != "" || !spans || refused == 0 || len(named) != len(unanswered)+refused || lost != (len(unanswered) > 0) {
+			left = fmt.Sprintf("lost %t: left: %s; named %d rows, %d had no answer and %d were refused, spans %t", lost, left, len(named), len(unanswered), refused, spans)
+		}
+		m.mu.Unlock()
+		if left != "" {
+			return left
+		}
+	}
+	m.want(t, mgr, m.clock.Now(), []int{0, 1, last}, "", "", "old")
+	return ""
 }
 
 func FuzzAnswer(f *testing.F) {

@@ -54,7 +54,7 @@ func (b *Backfill) fill(ctx context.Context, of *queryplan.Entries, rows []kv.Ro
 		return err
 	}
 	expect := datastate.NotNewerThan
-	if of.Index.Single() && !look {
+	if of.Index.Single() && !look && !b.Run.Planted.takesEntry() {
 		expect = datastate.AbsentSince
 	}
 	muts := make([]kv.Mutation, len(made))
@@ -73,6 +73,8 @@ func (b *Backfill) fill(ctx context.Context, of *queryplan.Entries, rows []kv.Ro
 	var written *kv.ConditionError
 	var locked *kv.BlockedError
 	switch {
+	case errors.As(err, &written) && b.Run.Planted.passesWritten():
+		return nil
 	case errors.As(err, &written), errors.As(err, &locked) && len(rows) > 1:
 		return b.again(ctx, of, rows)
 	case err != nil:

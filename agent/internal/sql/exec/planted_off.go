@@ -10,6 +10,8 @@ func (Planted) parentUnlocked() bool   { return false }
 func (Planted) missesDeleteOnly() bool { return false }
 func (Planted) readsAnyVersion() bool  { return false }
 func (Planted) blindBackfill() bool    { return false }
+func (Planted) passesWritten() bool    { return false }
+func (Planted) takesEntry() bool       { return false }
 func (Planted) keyShareBlind() bool    { return false }
 func (Planted) valuesUnlocked() bool   { return false }
 func (Planted) itemLost() bool         { return false }

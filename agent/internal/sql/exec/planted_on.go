@@ -10,6 +10,11 @@ type Planted struct {
 	ParentUnlocked bool
 	// BlindBackfill has entries that are filled in take the place of newer ones.
 	BlindBackfill bool
+	// PassWritten passes over rows of which somebody has written an entry while they were
+	// filled in.
+	PassWritten bool
+	// TakeEntry has an entry that is filled in take the place of another row's.
+	TakeEntry bool
 	// MissDeleteOnly has who writes not know of indexes that are only deleted from.
 	MissDeleteOnly bool
 	// ReadAnyVersion has who reads an index not say by which version of its table.
@@ -34,6 +39,10 @@ func (p Planted) oldEntryStays() bool { return p.OldEntryStays }
 func (p Planted) parentUnlocked() bool { return p.ParentUnlocked }
 
 func (p Planted) blindBackfill() bool { return p.BlindBackfill }
+
+func (p Planted) passesWritten() bool { return p.PassWritten }
+
+func (p Planted) takesEntry() bool { return p.TakeEntry }
 
 func (p Planted) missesDeleteOnly() bool { return p.MissDeleteOnly }
 
