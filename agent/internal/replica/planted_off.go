@@ -24,6 +24,8 @@ func (Planted) applyEarly() bool  { return false }
 func (Planted) splitAtOnce() bool { return false }
 func (Planted) stateAhead() bool  { return false }
 
+func (Planted) truncatesUntold() bool { return false }
+
 func (Planted) openBlank() bool     { return false }
 func (Planted) snapshotBlank() bool { return false }
 func (Planted) childBlank() bool    { return false }

@@ -27,6 +27,8 @@ type Planted struct {
 	SplitAtOnce bool
 	// StateAhead writes the applied state of a round ahead of the round.
 	StateAhead bool
+	// TruncateUntold drops applied log of which raft was not told yet that it is applied.
+	TruncateUntold bool
 
 	// OpenBlank opens a replica without the ids of the commands that it applied.
 	OpenBlank bool
@@ -167,6 +169,8 @@ func (p Planted) holdCommits() bool { return p.HoldCommits }
 func (p Planted) applyEarly() bool  { return p.ApplyEarly }
 func (p Planted) splitAtOnce() bool { return p.SplitAtOnce }
 func (p Planted) stateAhead() bool  { return p.StateAhead }
+
+func (p Planted) truncatesUntold() bool { return p.TruncateUntold }
 
 func (p Planted) openBlank() bool     { return p.OpenBlank }
 func (p Planted) snapshotBlank() bool { return p.SnapshotBlank }

@@ -4,6 +4,7 @@ import (
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/tracker"
 
+	"github.com/nodedb/nodedb/agent/internal/invariant"
 	"github.com/nodedb/nodedb/agent/internal/storage"
 )
 
@@ -26,7 +27,11 @@ func (r *Replica) truncate(b *storage.Batch) error {
 	if !r.logTooLong(last-first, r.log.Bytes()) {
 		return nil
 	}
-	index := min(first+(last-first)/2, r.applied.Index)
+	told := r.told()
+	index := min(first+(last-first)/2, told)
+	if r.cfg.Planted.truncatesUntold() {
+		index = min(first+(last-first)/2, r.applied.Index)
+	}
 	if r.leading && r.log.Bytes() <= aliveBytes*r.cfg.LogBytes {
 		index = min(index, r.slowest())
 	}
@@ -36,8 +41,14 @@ func (r *Replica) truncate(b *storage.Batch) error {
 	if index < first+(last-first)/4 {
 		return nil // not worth a range deletion
 	}
+	invariant.Check(index <= told, "%s: the log is truncated up to %d, and raft was told that it is applied up to %d", r.rangeID, index, told)
 	return r.log.Truncate(b, index)
 }
+
+// told is up to where raft knows the log to be applied: what it gives to apply together,
+// it is told of when the last of it is. From there on it looks for changes of members
+// before it campaigns.
+func (r *Replica) told() uint64 { return r.rn.BasicStatus().Applied }
 
 func (r *Replica) logTooLong(entries uint64, bytes int64) bool {
 	if entries <= r.cfg.LogEntries/nearEntries && bytes <= r.cfg.LogBytes/nearBytes {

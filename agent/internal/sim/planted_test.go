@@ -67,6 +67,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		"told before its round":                 {Planted: replica.Planted{ApplyEarly: true}},
 		"a split does not wait for its round":   {Planted: replica.Planted{SplitAtOnce: true}},
 		"an applied state ahead of its round":   {Planted: replica.Planted{StateAhead: true}},
+		"the log ends before raft knows":        {Planted: replica.Planted{TruncateUntold: true}, says: []string{"raft was told that it is applied"}},
 		"a start knows no commands":             {Planted: replica.Planted{OpenBlank: true}},
 		"a snapshot brings no commands":         {Planted: replica.Planted{SnapshotBlank: true}},
 		"a split leaves the commands behind":    {Planted: replica.Planted{ChildBlank: true}},
