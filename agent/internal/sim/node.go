@@ -393,7 +393,7 @@ func (n *Node) evaluationDelay() time.Duration {
 		return n.w.ms(1, 200)
 	case n.w.cfg.Echoes && n.w.chance(30):
 		return n.w.ms(5, 400) // while retries come
-	case n.w.chance(2) && !(n.w.cfg.Hot && n.w.settled()):
+	case n.w.chance(2) && !((n.w.cfg.Hot || n.w.cfg.Lockers) && n.w.settled()):
 		return n.w.ms(5, 2500)
 	}
 	return time.Duration(n.w.rng.IntN(500)) * time.Microsecond
