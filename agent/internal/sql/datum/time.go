@@ -234,8 +234,17 @@ func FromZone(micros int64, loc *time.Location) int64 {
 	return micros + int64(offset)*microsPerSecond
 }
 
-// parseStamp reads the ISO forms, with the endings that PostgreSQL allows.
+// parseStamp reads the ISO forms, or what PostgreSQL takes for a date otherwise.
 func parseStamp(t Type, s string) (stamp, error) {
+	st, err := parseISO(t, s)
+	if err != nil {
+		return decodeTime(t, strings.TrimSpace(s), s, err)
+	}
+	return st, nil
+}
+
+// parseISO reads the ISO forms, with the endings that PostgreSQL allows.
+func parseISO(t Type, s string) (stamp, error) {
 	var st stamp
 	text := strings.TrimSpace(s)
 	switch strings.ToLower(text) {
@@ -255,12 +264,9 @@ func parseStamp(t Type, s string) (stamp, error) {
 	} else if n > 0 && strings.EqualFold(text[n:], " ad") {
 		text = strings.TrimSpace(text[:n])
 	}
-	bad := errorf(codeBadDatetime, "invalid input syntax for type %s: %q", t.SQLName(), clip(s))
+	bad := errBadTime(t, s)
 	y, m, d, rest, ok := scanCivil(text)
-	if !ok {
-		if otherForm(text) {
-			return st, otherTime(t, s)
-		}
+	if !ok || strings.HasPrefix(rest, "-") {
 		return st, bad
 	}
 	if bc {
@@ -271,7 +277,7 @@ func parseStamp(t Type, s string) (stamp, error) {
 	}
 	st.days = daysFromCivil(y, m, d)
 	rest = strings.TrimLeft(rest, " ")
-	if len(rest) > 1 && (rest[0] == 'T' || rest[0] == 't') {
+	if len(rest) > 1 && (rest[0] == 'T' || rest[0] == 't') && isDigit(rest[1]) {
 		rest = rest[1:]
 	}
 	if rest != "" && isDigit(rest[0]) {
@@ -310,11 +316,15 @@ func (st *stamp) scanZone(rest string, bad *Error) error {
 		st.offset = seconds
 		return nil
 	}
+	if seconds, ok := zoneAbbreviations[strings.ToLower(rest)]; ok {
+		st.offset = seconds
+		return nil
+	}
+	if strings.Contains(movingAbbreviations, " "+strings.ToLower(rest)+" ") {
+		return errorf(codeNotSupported, "the time zone abbreviation %q is not supported: name the zone in full, or its offset", clip(rest))
+	}
 	loc, err := LoadZone(rest)
-	if err != nil {
-		if abbreviation(rest) {
-			return errorf(codeNotSupported, "the time zone abbreviation %q is not supported: name the zone in full, or its offset", clip(rest))
-		}
+	if err != nil || isDigit(rest[0]) {
 		return bad
 	}
 	st.zone = loc
@@ -426,7 +436,7 @@ func monthDays(y int64, m int) int {
 // parseTimeOfDay reads a clock with the zone that a timetz may have, or a timestamp, of
 // which it takes the clock.
 func parseTimeOfDay(t Type, s string, loc *time.Location) (Datum, error) {
-	bad := errorf(codeBadDatetime, "invalid input syntax for type %s: %q", t.SQLName(), clip(s))
+	bad := errBadTime(t, s)
 	text := strings.TrimSpace(s)
 	var st stamp
 	at := time.Now()
