@@ -18,8 +18,12 @@ func (s *Session) sessionUser() string {
 	return name
 }
 
-// followRole has the current role be that of the settings.
+// followRole has the current role be whose function runs, if that is SECURITY DEFINER, or
+// that of the settings.
 func (s *Session) followRole() {
+	if s.user = s.definer; s.user != "" {
+		return
+	}
 	s.user, _ = s.settings.Get("role")
 	if s.user == noRole || s.user == "" {
 		s.user = s.sessionUser()
@@ -56,6 +60,9 @@ func (s *Session) refuseLogin(refusal *syntax.Error) error {
 
 // setRole runs SET ROLE and SET SESSION AUTHORIZATION; without a value it is RESET.
 func (s *Session) setRole(name string, values []string, local bool) error {
+	if s.definer != "" {
+		return s.denied("SET ROLE", &syntax.Error{Code: "42501", Message: fmt.Sprintf("cannot set parameter %q within security-definer function", name)})
+	}
 	to := ""
 	if len(values) > 0 {
 		to = values[0]

@@ -205,15 +205,19 @@ func (s *Session) deeper(o *cluster.Object) (leave func(), err error) {
 		return nil, &Error{Code: "54001", Message: "stack depth limit exceeded", Hint: fmt.Sprintf("Functions and triggers may call each other up to %d deep.", maxCallDepth)}
 	}
 	s.depth++
-	user, steady, pure := s.user, s.steady, s.pure
+	definer, steady, pure := s.definer, s.steady, s.pure
 	if o != nil && o.Function.Definer {
-		s.user = o.Owner
+		s.definer = o.Owner
+		s.followRole()
 	}
 	if o != nil && o.Function.Volatility != "volatile" { // it reads what the statement reads that calls it
 		s.steady++
 	}
 	s.pure = s.guarding || o != nil && o.Function.Volatility != "volatile"
-	undo := func() { s.depth, s.user, s.steady, s.pure = s.depth-1, user, steady, pure }
+	undo := func() {
+		s.depth, s.definer, s.steady, s.pure = s.depth-1, definer, steady, pure
+		s.followRole()
+	}
 	if o == nil || len(o.Function.Settings) == 0 {
 		return undo, nil
 	}

@@ -58,6 +58,8 @@ type Session struct {
 	seen     activity
 	// user is the current role: that of SET ROLE, or who the session is authorized as.
 	user string
+	// definer owns the SECURITY DEFINER function that runs; "": none does.
+	definer string
 	held *catalog.Rights // of user
 	// due is the time that the body of a schedule runs for; "": the session runs none.
 	due string
