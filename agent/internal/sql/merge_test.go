@@ -103,3 +103,25 @@ func TestMergeFires(t *testing.T) {
 	c.run("create table other (id int8 primary key)")
 	c.want("MERGE 0", "merge into t using other s on s.id = t.id when not matched then insert values (s.id, 1)")
 }
+
+// TestMergeRepeatsNothingRandom: each clause looks at the source and the conditions, which
+// are to say the same each time.
+func TestMergeRepeatsNothingRandom(t *testing.T) {
+	f := newFixture(t, startDuck(t))
+	c := f.open()
+	const refused = "0A000 MERGE with a source or a condition that calls random is not supported"
+	c.steps([][2]string{
+		{"create table t (id int primary key, a float8)", "CREATE TABLE"},
+		{"insert into t select g, 0 from generate_series(1, 100) g", "INSERT 0 100"},
+		{"create view v as select g as id, random() as r from generate_series(1, 100) g", "CREATE VIEW"},
+		{"create function r() returns float8 language sql as 'select random()'", "CREATE FUNCTION"},
+		{"merge into t using (values (1)) s(x) on true when matched and random() < 0.5 then update set a = 1 when matched then update set a = 2", refused},
+		{"merge into t using (values (1)) s(x) on true when matched and r() < 0.5 then delete when matched then do nothing", refused},
+		{"merge into t using v s on t.id = s.id when matched and r < 0.5 then update set a = 1 when matched then update set a = 2", refused},
+		{"merge into t using v s on t.id = s.id when not matched then insert values (s.id, 1)", refused},
+		{"merge into t using (select random() as x) s on true when matched then delete", refused},
+		{"merge into t using (values (1), (200)) s(id) on t.id = s.id when matched then delete when not matched and r() < 2 then insert values (s.id, 1)", refused},
+		{"merge into t using (values (1), (200)) s(id) on t.id = s.id when matched and a < 0 then delete when matched then update set a = random() + 1 when not matched then insert values (s.id, r() + 1)", "MERGE 2"},
+		{"select count(*) from t where a >= 1", "2\nSELECT 1"},
+	}...)
+}

@@ -60,7 +60,7 @@ type Session struct {
 	user string
 	// definer owns the SECURITY DEFINER function that runs; "": none does.
 	definer string
-	held *catalog.Rights // of user
+	held    *catalog.Rights // of user
 	// due is the time that the body of a schedule runs for; "": the session runs none.
 	due string
 	// running is the statement that is carried out.

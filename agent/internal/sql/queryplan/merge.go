@@ -2,6 +2,7 @@ package queryplan
 
 import (
 	"context"
+	"slices"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
@@ -58,11 +59,29 @@ func (p *Planner) merge(ctx context.Context, s *pg.MergeStmt, out *Plan) error {
 		}
 		*before = append(*before, when)
 	}
-	if len(m.matched) > 0 {
-		return nil
+	return p.bindConditions(ctx, m)
+}
+
+// bindConditions looks at the conditions alone: that of the join, in which no name is of both
+// sides, and those of the clauses. Each clause computes them, and those of the clauses before
+// it, and reads the source, so that they have to say the same each time, whatever views and
+// functions are in them.
+func (p *Planner) bindConditions(ctx context.Context, m *merging) error {
+	p.repeated = true
+	defer func() { p.repeated = false }()
+	none := &pg.MergeWhenClause{Condition: boolNode(true)}
+	all := &merging{stmt: m.stmt, table: m.table, matched: conditional(m.matched)}
+	if err := p.delete(ctx, all.deletes(none), &Plan{}); err != nil || len(m.missing) == 0 {
+		return err
 	}
-	// The condition is looked at as that of a join, in which no name is of both sides.
-	return p.delete(ctx, m.deletes(nil), &Plan{})
+	_, _, err := p.slow(ctx, &pg.SelectStmt{LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE, TargetList: []*pg.Node{resTarget(intNode(1))},
+		FromClause: []*pg.Node{m.stmt.GetSourceRelation()}, WhereClause: allOf(firstFor(conditional(m.missing), none)), WithClause: m.stmt.GetWithClause()})
+	return err
+}
+
+// conditional are the clauses that have a condition of their own.
+func conditional(list []*pg.MergeWhenClause) []*pg.MergeWhenClause {
+	return slices.DeleteFunc(slices.Clone(list), func(w *pg.MergeWhenClause) bool { return w.GetCondition() == nil })
 }
 
 // mergeTarget finds the table that MERGE changes.
@@ -99,14 +118,24 @@ func refuseSource(s *pg.MergeStmt) error {
 		if len(n.GetSelectStmt().GetLockingClause()) > 0 {
 			return false, syntax.Unsupported("MERGE with a source that locks rows", "Lock them by a statement of its own.")
 		}
-		if f := n.GetFuncCall(); f != nil && len(f.GetFuncname()) > 0 {
-			switch name := f.GetFuncname()[len(f.GetFuncname())-1].GetString_().GetSval(); name {
-			case "random", "gen_random_uuid", "clock_timestamp", "timeofday":
-				return false, syntax.Unsupported("MERGE with a source that calls "+name, "Put its rows into a temporary table first.")
-			}
+		if f := n.GetFuncCall(); f != nil {
+			return true, refuseRandom(f)
 		}
 		return true, nil
 	})
+}
+
+// refuseRandom refuses a function that gives another value each time.
+func refuseRandom(f *pg.FuncCall) error {
+	names := f.GetFuncname()
+	if len(names) == 0 {
+		return nil
+	}
+	switch name := names[len(names)-1].GetString_().GetSval(); name {
+	case "random", "gen_random_uuid", "uuid_generate_v4", "uuidv4", "uuidv7", "clock_timestamp", "timeofday":
+		return syntax.Unsupported("MERGE with a source or a condition that calls "+name, "Put its rows into a temporary table first.")
+	}
+	return nil
 }
 
 // mergeMatched plans a clause of rows that match.
@@ -126,13 +155,10 @@ func (p *Planner) mergeMatched(ctx context.Context, m *merging, when *pg.MergeWh
 	return err
 }
 
-// deletes is a DELETE of the rows that a clause is for; nil: of all that match.
+// deletes is a DELETE of the rows that a clause is for.
 func (m *merging) deletes(when *pg.MergeWhenClause) *pg.DeleteStmt {
 	s := m.stmt
-	where := []*pg.Node{s.GetJoinCondition()}
-	if when != nil {
-		where = append(where, firstFor(m.matched, when)...)
-	}
+	where := append([]*pg.Node{s.GetJoinCondition()}, firstFor(m.matched, when)...)
 	return &pg.DeleteStmt{Relation: s.GetRelation(), UsingClause: []*pg.Node{s.GetSourceRelation()}, WhereClause: allOf(where), WithClause: s.GetWithClause()}
 }
 

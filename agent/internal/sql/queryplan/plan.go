@@ -96,6 +96,8 @@ type Planner struct {
 	guards map[cluster.ObjectID]Expr
 	failed error   // of a policy
 	parts  []*Part // of a WITH that changes rows, as far as they are planned
+	// repeated says that what is planned is computed several times: see bindConditions.
+	repeated bool
 	// stored and system say what the slow path was given: collections, system tables.
 	stored, system bool
 }

@@ -337,6 +337,11 @@ func strictly(r *Routine, args []Expr, e Expr) Expr {
 
 // inline has the slow path put the body of a routine where its call is.
 func (p *Planner) inline(f *pg.FuncCall, typeOf func(*pg.Node) datum.Type) (*duck.Inlined, error) {
+	if p.repeated {
+		if err := refuseRandom(f); err != nil {
+			return nil, err
+		}
+	}
 	c := p.compiler(nil)
 	list, name := c.routines(f)
 	if len(list) == 0 {
