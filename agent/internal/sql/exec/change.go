@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -261,6 +262,9 @@ func (r *Run) toChange(ctx context.Context, ch *queryplan.Change, slow SlowRows)
 		}
 		return checkSize(len(rows), total)
 	})
+	if ch.Slow != nil { // who locks the same rows comes to them in the same order
+		slices.SortFunc(rows, func(a, b found) int { return bytes.Compare(a.key, b.key) })
+	}
 	return rows, err
 }
 
