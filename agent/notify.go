@@ -16,8 +16,9 @@ const (
 	// notifyWithin is how long a node has to take what it is told: one that does not is
 	// left out until it answers again.
 	notifyWithin = 3 * time.Second
-	// maxNotifying bounds the notifications that wait for one node.
-	maxNotifying = 100_000
+	// maxNotifying and maxNotifyingBytes bound the notifications that wait for one node.
+	maxNotifying      = 100_000
+	maxNotifyingBytes = 64 << 20
 )
 
 // notifier tells the other nodes of notifications, each in the order in which they were
@@ -27,6 +28,7 @@ type notifier struct {
 	mu struct {
 		sync.Mutex
 		waiting map[cluster.NodeID][]sql.Notification
+		bytes   map[cluster.NodeID]int // of those that wait
 		sending map[cluster.NodeID]bool
 	}
 	running sync.WaitGroup
@@ -37,14 +39,18 @@ func (x *notifier) Notify(list []sql.Notification) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.mu.waiting == nil {
-		x.mu.waiting, x.mu.sending = map[cluster.NodeID][]sql.Notification{}, map[cluster.NodeID]bool{}
+		x.mu.waiting, x.mu.sending, x.mu.bytes = map[cluster.NodeID][]sql.Notification{}, map[cluster.NodeID]bool{}, map[cluster.NodeID]int{}
+	}
+	size := 0
+	for i := range list {
+		size += list[i].Size()
 	}
 	for _, id := range x.n.others() {
-		if len(x.mu.waiting[id])+len(list) > maxNotifying {
+		if len(x.mu.waiting[id])+len(list) > maxNotifying || x.mu.bytes[id]+size > maxNotifyingBytes {
 			x.n.logger.Warn("notifications are not sent to a node: too many wait for it", logattr.Peer(id))
 			continue
 		}
-		x.mu.waiting[id] = append(x.mu.waiting[id], list...)
+		x.mu.waiting[id], x.mu.bytes[id] = append(x.mu.waiting[id], list...), x.mu.bytes[id]+size
 		if !x.mu.sending[id] {
 			x.mu.sending[id] = true
 			x.running.Add(1)
@@ -58,6 +64,7 @@ func (x *notifier) next(id cluster.NodeID) []sql.Notification {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	list := x.mu.waiting[id]
+	delete(x.mu.bytes, id)
 	if delete(x.mu.waiting, id); len(list) == 0 {
 		delete(x.mu.sending, id)
 	}
@@ -80,7 +87,7 @@ func (x *notifier) send(id cluster.NodeID) {
 			const atOnce = 1 << 20
 			n, bytes := 0, 0
 			for n < len(list) && bytes < atOnce {
-				bytes += len(list[n].Channel) + len(list[n].Payload) + 64
+				bytes += list[n].Size()
 				n++
 			}
 			if err := x.tell(id, list[:n]); err != nil {

@@ -25,7 +25,7 @@ type notifications struct {
 // add takes one more, and wakes the session if it waits for its client.
 func (n *notifications) add(x sql.Notification) {
 	n.mu.Lock()
-	n.bytes += len(x.Channel) + len(x.Payload) + 64
+	n.bytes += x.Size()
 	if n.lost = n.lost || n.bytes > maxNotified; n.lost {
 		n.list = nil
 	} else {

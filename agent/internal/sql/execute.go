@@ -308,7 +308,7 @@ func (s *Session) runPlanned(ctx context.Context, p *Prepared, q *syntax.Query, 
 		return "", err
 	}
 	fires := s.fires(plan, at)
-	if s.tx == nil && (plan.With != nil || plan.Merge != nil || fires != nil || plan.Calls || s.cascadesFire(plan) || forgets(plan)) {
+	if s.tx == nil && (plan.With != nil || plan.Merge != nil || fires != nil || plan.Calls || plan.Notifies || s.cascadesFire(plan) || forgets(plan)) {
 		return s.queryAsOne(ctx, p, q, args, sink, at)
 	}
 	m := s.current()

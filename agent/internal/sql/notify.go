@@ -17,6 +17,9 @@ type Notification struct {
 	PID      uint32           `json:"pid"` // of the session that has notified
 }
 
+// Size is about how many bytes it takes.
+func (n *Notification) Size() int { return len(n.Channel) + len(n.Payload) + 64 }
+
 // Notifier tells the other nodes what was notified, in that order, and does not block.
 type Notifier interface{ Notify(list []Notification) }
 
@@ -24,8 +27,10 @@ type Notifier interface{ Notify(list []Notification) }
 const (
 	maxChannel = 63
 	maxPayload = 7999
-	// maxNotifications bounds what one transaction notifies: it is sent at its end.
+	// maxNotifications and maxNotified bound what one transaction notifies, which its
+	// session keeps until COMMIT: how often, and how many bytes.
 	maxNotifications = 100_000
+	maxNotified      = 16 << 20
 )
 
 // channelKey is a channel of a database.
@@ -78,6 +83,7 @@ type notifying struct {
 	said     []syntax.Listen
 	list     []Notification
 	seen     map[Notification]bool
+	bytes    int // of list
 }
 
 // marked are how much a transaction had said.
@@ -88,6 +94,7 @@ func (n *notifying) mark() marked { return marked{len(n.said), len(n.list)} }
 func (n *notifying) backTo(m marked) {
 	for _, x := range n.list[min(m.list, len(n.list)):] {
 		delete(n.seen, x)
+		n.bytes -= x.Size()
 	}
 	n.said, n.list = n.said[:min(m.said, len(n.said))], n.list[:min(m.list, len(n.list))]
 }
@@ -119,14 +126,17 @@ func (s *Session) notify(channel, payload string) error {
 	if n.seen[note] {
 		return nil
 	}
-	if len(n.list) >= maxNotifications {
+	switch {
+	case len(n.list) >= maxNotifications:
 		return &Error{Code: "54000", Message: fmt.Sprintf("a transaction may notify at most %d times", maxNotifications)}
+	case n.bytes+note.Size() > maxNotified:
+		return &Error{Code: "54000", Message: fmt.Sprintf("a transaction may notify at most %d MiB", maxNotified>>20)}
 	}
 	if n.seen == nil {
 		n.seen = map[Notification]bool{}
 	}
 	n.seen[note] = true
-	n.list = append(n.list, note)
+	n.list, n.bytes = append(n.list, note), n.bytes+note.Size()
 	return nil
 }
 
@@ -134,7 +144,7 @@ func (s *Session) notify(channel, payload string) error {
 func (s *Session) settleNotifying(committed bool) {
 	n := &s.notifying
 	said, list := n.said, n.list
-	if n.said, n.list, n.seen = nil, nil, nil; !committed && !s.server.cfg.Planted.tellsUndone() {
+	if n.said, n.list, n.seen, n.bytes = nil, nil, nil, 0; !committed && !s.server.cfg.Planted.tellsUndone() {
 		return
 	}
 	for _, x := range said {

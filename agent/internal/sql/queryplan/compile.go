@@ -32,6 +32,8 @@ type compiler struct {
 	functions func(syntax.Name) []*Routine
 	called    func(*Routine)
 	calls     *bool
+	// notifies is told that pg_notify is called; nil: nobody asks.
+	notifies *bool
 	// chosen, if not nil, is told what each call in the text means. kept says that the text
 	// is of an object, where names of functions mean nothing: they stand by their ids.
 	chosen func(*pg.FuncCall, *Routine)

@@ -85,6 +85,9 @@ func (c *compiler) function(n *pg.FuncCall) (Expr, error) {
 		if err != nil {
 			return nil, err
 		}
+		if c.notifies != nil {
+			*c.notifies = true
+		}
 		return notifyCall(args)
 	}
 	if s := syntax.SequenceFunction(n); s != "" {

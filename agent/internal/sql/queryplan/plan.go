@@ -38,6 +38,8 @@ type Plan struct {
 	// them out.
 	Routines []*Routine
 	Calls    bool
+	// Notifies says that rows are changed with a call of pg_notify.
+	Notifies bool
 	// system says that Slow reads system tables and nothing else.
 	system bool
 }
@@ -89,6 +91,7 @@ type Planner struct {
 	// routines are the functions that were called, calls says that one is carried out.
 	routines []*Routine
 	calls    bool
+	notifies bool           // pg_notify is called
 	ruled    bool           // expressions of tables have the session carry out functions
 	scans    []*RoutineScan // in FROM of the slow path
 	// view is the one by which the statement changes rows; nil: it names a table.
@@ -132,6 +135,7 @@ func (p *Planner) Plan(ctx context.Context, q *syntax.Query) (*Plan, error) {
 		plan.Guards = p.guards
 	}
 	out.Routines, out.Calls = p.routines, p.calls || p.ruled
+	out.Notifies = p.notifies && (out.Insert != nil || out.Change != nil)
 	out.Params, out.Tables, out.system = p.params.Types, p.tables, p.system && !p.stored
 	return out, nil
 }
@@ -274,7 +278,7 @@ func (p *Planner) resolve(schema, name string) (*duck.Table, bool) {
 
 // compiler makes a compiler of expressions over scope.
 func (p *Planner) compiler(s *scope) *compiler {
-	return &compiler{scope: s, params: p.params, sequence: p.Sequence, view: p.view, typ: p.Type, functions: p.Functions, called: p.called, calls: &p.calls, chosen: p.Chosen}
+	return &compiler{scope: s, params: p.params, sequence: p.Sequence, view: p.view, typ: p.Type, functions: p.Functions, called: p.called, calls: &p.calls, notifies: &p.notifies, chosen: p.Chosen}
 }
 
 // called notes that a function is called.

@@ -296,7 +296,7 @@ func (c *compiler) callOf(r *Routine, args []Expr) (Expr, error) {
 		c.called(r)
 	}
 	if c.depth < maxRoutines && r.inlined(func(i int) bool { return volatile(args[i]) || !isPlain(args[i]) && c.depth > 3 }) {
-		inner := &compiler{params: c.params, typ: c.typ, functions: c.functions, called: c.called, kept: c.kept, bound: args, depth: c.depth + 1, elsewhere: true}
+		inner := &compiler{params: c.params, typ: c.typ, functions: c.functions, called: c.called, notifies: c.notifies, kept: c.kept, bound: args, depth: c.depth + 1, elsewhere: true}
 		e, err := inner.expr(r.Body)
 		if err == nil && e.Type() != r.Result {
 			e, err = convert(e, r.Result, -1, datum.Assignment)
