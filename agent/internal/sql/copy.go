@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -364,7 +365,7 @@ func (s *Session) copyInsert(ctx context.Context, c *copying, to *copied) (*Prep
 	if err := s.prepareQuery(ctx, p, q); err != nil {
 		return nil, err
 	}
-	if err := s.permitQuery(p, q); err != nil {
+	if err := cmp.Or(s.permitQuery(p, q), s.permitCopyWhere(c.node)); err != nil {
 		return nil, err
 	}
 	if s.current().readOnly && !s.writesTemporary(p.plan) {
@@ -376,6 +377,16 @@ func (s *Session) copyInsert(ctx context.Context, c *copying, to *copied) (*Prep
 		return nil, &Error{Code: "0A000", Message: "COPY FROM not supported with row-level security", Hint: "Use INSERT statements instead."}
 	}
 	return p, nil
+}
+
+// permitCopyWhere: who asks for rows by their columns needs the right to read these.
+func (s *Session) permitCopyWhere(node *syntax.Copy) error {
+	if node.Where == nil {
+		return nil
+	}
+	relation := &pg.Node{Node: &pg.Node_RangeVar{RangeVar: node.Relation}}
+	q := &syntax.Query{Select: &pg.SelectStmt{FromClause: []*pg.Node{relation}, WhereClause: node.Where}}
+	return s.permitQuery(&Prepared{}, q)
 }
 
 // copyFeed asks the client for the data.

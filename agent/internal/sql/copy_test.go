@@ -130,6 +130,8 @@ func TestCopyOfOthers(t *testing.T) {
 	c.want("GRANT", "grant insert (a), select (a) on t to bob")
 	bob.wantCopy("COPY 1", "copy t (a) from stdin", "1\n")
 	bob.wantCopy("42501 permission denied for table t", "copy t from stdin", "2\tx\n")
+	bob.wantCopy("42501 permission denied for table t", "copy t (a) from stdin where b is null", "2\n")
+	bob.wantCopy("COPY 0", "copy t (a) from stdin where a > 2", "2\n")
 	bob.wantCopy("1\ndone COPY 1", "copy t (a) to stdout")
 	bob.wantCopy("42501 permission denied for table t", "copy t to stdout")
 	c.want("GRANT", "grant all on t to bob")
