@@ -27,6 +27,9 @@ func parseJSON(t Type, s string) (Datum, error) {
 		}
 		return MakeString(JSON, s), nil
 	}
+	if strings.Contains(s, `\u`) && loneSurrogate(s) {
+		return Datum{}, badJSON(t)
+	}
 	dec := json.NewDecoder(strings.NewReader(s))
 	dec.UseNumber()
 	out, err := normalizeJSON(make([]byte, 0, len(s)+len(s)/8), dec, 0)
@@ -43,6 +46,35 @@ func parseJSON(t Type, s string) (Datum, error) {
 		return Datum{}, badJSON(t)
 	}
 	return MakeString(JSONB, string(out)), nil
+}
+
+// loneSurrogate reports whether the escapes of a json have half of a character, which the
+// decoder would make another one.
+func loneSurrogate(s string) bool {
+	high := -1 // where the other half has to stand
+	for i := 0; i < len(s); i++ {
+		if s[i] != '\\' || i+1 == len(s) {
+			continue
+		}
+		at := i
+		i++
+		if s[i] != 'u' || i+5 > len(s) {
+			continue
+		}
+		v, err := strconv.ParseUint(s[i+1:i+5], 16, 16)
+		if err != nil {
+			continue
+		}
+		i += 4
+		low := v >= 0xDC00 && v < 0xE000
+		if low != (high == at) {
+			return true
+		}
+		if high = -1; v >= 0xD800 && v < 0xDC00 {
+			high = i + 1
+		}
+	}
+	return high >= 0
 }
 
 func badJSON(t Type) *Error {

@@ -234,20 +234,9 @@ func parseInt(t Type, s string) (Datum, error) {
 		if errIsRange(err) {
 			return Datum{}, outOfRange(t, s)
 		}
-		if i, err = parsePrefixedInt(digits); err != nil {
-			return Datum{}, invalidText(t, s)
-		}
+		return Datum{}, invalidText(t, s)
 	}
 	return CheckInt(t, i, s)
-}
-
-// parsePrefixedInt reads 0x1f, 0o17, 0b1 and digits grouped by underscores.
-func parsePrefixedInt(s string) (int64, error) {
-	unsigned := strings.TrimLeft(s, "+-")
-	if strings.HasPrefix(unsigned, "0") && len(unsigned) > 1 && isDigit(unsigned[1]) {
-		s = s[:len(s)-len(unsigned)] + strings.TrimLeft(strings.ReplaceAll(unsigned, "_", ""), "0")
-	}
-	return strconv.ParseInt(s, 0, 64)
 }
 
 func errIsRange(err error) bool {

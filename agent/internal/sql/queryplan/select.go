@@ -322,10 +322,18 @@ func (c *compiler) sortExpr(n *pg.Node, out *Select, columns []Column) (Expr, er
 		return nil, errSlow
 	}
 	if fields := n.GetColumnRef().GetFields(); len(fields) == 1 {
+		found := -1
 		for i, column := range columns {
-			if column.Name == fields[0].GetString_().GetSval() {
-				return out.Output[i], nil
+			switch {
+			case column.Name != fields[0].GetString_().GetSval():
+			case found >= 0: // which is ambiguous unless they are the same
+				return nil, errSlow
+			default:
+				found = i
 			}
+		}
+		if found >= 0 {
+			return out.Output[found], nil
 		}
 	}
 	return c.expr(n)

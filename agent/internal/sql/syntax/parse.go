@@ -187,6 +187,9 @@ func parsePostgres(text, word string, deep bool) (Node, *Error) {
 			return nil, err
 		}
 	}
+	if wrong := numberForms(tree, text); wrong != nil {
+		return nil, docs.of(wrong)
+	}
 	switch len(tree.Stmts) {
 	case 0:
 		return nil, nil

@@ -133,6 +133,17 @@ func convert(d datum.Datum, to datum.Type) (datum.Datum, error) {
 				return d, err
 			}
 		}
+	case to == datum.Numeric|datum.Array && d.Type == datum.Text|datum.Array:
+		for i, v := range d.A.Values {
+			if v.Null {
+				d.A.Values[i] = datum.MakeNull(datum.Numeric)
+				continue
+			}
+			var err error
+			if d.A.Values[i], err = datum.ParseText(datum.Numeric, v.S, nil); err != nil {
+				return d, err
+			}
+		}
 	case to.IsArray():
 		for i := range d.A.Values {
 			d.A.Values[i].Type = to.Elem()

@@ -25,6 +25,15 @@ func (r *rewriter) writtenAggregate(n *pg.Node, f *pg.FuncCall, name string) fin
 	switch {
 	case !t.IsInt() && t != datum.Numeric:
 		return nil
+	case name == "any_value" && r.writes(f.Args[0]):
+		form := r.writtenText(f.Args[0])
+		return func(n *pg.Node) (*pg.Node, error) {
+			n.GetFuncCall().Args[0] = form(n.GetFuncCall().Args[0])
+			if !accepted {
+				return r.asDecimal(n), nil
+			}
+			return n, nil
+		}
 	case name == "avg" && accepted:
 		return r.average(f)
 	case deviation && f.Over == nil:
@@ -104,5 +113,40 @@ func (r *rewriter) writtenRow(f *pg.FuncCall) finish {
 			args[2] = other(args[2])
 		}
 		return n, nil
+	}
+}
+
+// listsTexts says of a column of the result that is an array of written numerics that it
+// becomes one of texts; elsewhere they are decimals.
+func (r *rewriter) listsTexts(s *pg.SelectStmt, n *pg.Node) bool {
+	elements := n.GetAArrayExpr().GetElements()
+	if f := n.GetFuncCall(); lastName(f.GetFuncname()) == "array_agg" && len(f.GetArgs()) == 1 && !f.AggDistinct {
+		elements = f.Args
+	}
+	ordered := slices.ContainsFunc(s.SortClause, func(n *pg.Node) bool { return n.GetSortBy().GetNode().GetColumnRef() == nil })
+	if s != r.top || len(s.DistinctClause) > 0 || ordered || r.typeOf(n) != datum.Numeric|datum.Array || !r.writesOneOf(elements) {
+		return false
+	}
+	r.takesText(n)
+	return true
+}
+
+// textList is an array that listsTexts has said so of; nil: it is none.
+func (r *rewriter) textList(n *pg.Node) finish {
+	if !r.textual[n] || r.typeOf(n) != datum.Numeric|datum.Array {
+		return nil
+	}
+	list := func(n *pg.Node) []*pg.Node {
+		if a := n.GetAArrayExpr(); a != nil {
+			return a.Elements
+		}
+		return n.GetFuncCall().GetArgs()
+	}
+	forms := r.writtenTexts(list(n))
+	return func(n *pg.Node) (*pg.Node, error) {
+		for i, e := range list(n) {
+			list(n)[i] = forms[i](e)
+		}
+		return r.rule(n)
 	}
 }

@@ -76,7 +76,7 @@ func (r *rewriter) beforeCast(t *pg.TypeCast) (finish, error) {
 	if r.castElsewhere(from, to, t) {
 		return r.castCall(builtin.CastName(to, mod), t)
 	}
-	asText := r.textOf(t.Arg, false)
+	asText := r.textOf(t.Arg, to == datum.Name && from == datum.Bool) // t and f: of name there is no cast but by what is shown
 	return func(n *pg.Node) (*pg.Node, error) {
 		arg := n.GetTypeCast().Arg
 		if to == datum.Numeric && from == to && mod < 0 {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
@@ -290,18 +291,38 @@ func ambiguous(s *pg.SelectStmt) error {
 		var first *pg.ResTarget
 		for _, t := range s.TargetList {
 			t := t.GetResTarget()
-			if t.GetName() != names[0] {
+			name := t.GetName()
+			if name == "" && t.GetVal().GetColumnRef() == nil {
+				name = FigureName(t.GetVal())
+			} else if name == "" {
+				fields, _ := fieldNames(t.GetVal().GetColumnRef())
+				name = lastOf(fields)
+			}
+			if name != names[0] {
 				continue
 			}
 			if first == nil {
 				first = t
-			} else if constA, constB := first.Val.GetAConst(), t.Val.GetAConst(); constA != nil && constB != nil && constA.GetIval().GetIval() != constB.GetIval().GetIval() ||
-				(constA == nil) != (constB == nil) {
+			} else if !alike(first.Val, t.Val) {
 				return errorf("42702", ref.Location, "ORDER BY \"%s\" is ambiguous", names[0])
 			}
 		}
 	}
 	return nil
+}
+
+// alike reports whether two expressions may be the same one.
+func alike(a, b *pg.Node) bool {
+	x, y := a.GetColumnRef(), b.GetColumnRef()
+	if x == nil || y == nil {
+		return proto.Equal(placeless(a), placeless(b))
+	}
+	namesX, starX := fieldNames(x)
+	namesY, starY := fieldNames(y)
+	if starX || starY || len(namesX) != len(namesY) {
+		return lastOf(namesX) == lastOf(namesY)
+	}
+	return slices.Equal(namesX, namesY)
 }
 
 // positions refuses numbers of columns that there are not.

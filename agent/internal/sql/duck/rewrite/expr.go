@@ -24,7 +24,7 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 		}
 		return r.writtenAlternatives(n), nil
 	case *pg.Node_AArrayExpr:
-		return nil, oneDimension(x.AArrayExpr)
+		return r.textList(n), oneDimension(x.AArrayExpr)
 	case *pg.Node_AIndirection:
 		return r.characterOf(x.AIndirection), r.oneSubscript(x.AIndirection)
 	case *pg.Node_CoalesceExpr:
@@ -43,6 +43,9 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 		}
 		if err := r.withinGroup(x.FuncCall); err != nil {
 			return nil, err
+		}
+		if after := r.textList(n); after != nil {
+			return after, nil
 		}
 		if after := r.writtenAggregate(n, x.FuncCall, lastName(x.FuncCall.Funcname)); after != nil {
 			return after, nil
@@ -65,6 +68,11 @@ func (r *rewriter) beforeExpression(n *pg.Node, e *pg.A_Expr) (after func(*pg.No
 	}
 	if err := r.comparable(e); err != nil {
 		return nil, err
+	}
+	if t := r.typeOf(e.Lexpr); e.Kind == pg.A_Expr_Kind_AEXPR_NULLIF && t.IsNumber() {
+		if to := comparedAs(t, r.typeOf(e.Rexpr)); to != t {
+			e.Lexpr = castTo(e.Lexpr, baseName(to))
+		}
 	}
 	if after := r.textualOperator(n, e); after != nil {
 		return after, nil
@@ -534,4 +542,12 @@ func (r *rewriter) oneSubscript(a *pg.A_Indirection) error {
 		return unsupported(0, "a subscript of an array of arrays")
 	}
 	return nil
+}
+
+// baseName is the name of float8 or numeric.
+func baseName(t datum.Type) string {
+	if t == datum.Float8 {
+		return "float8"
+	}
+	return "numeric"
 }

@@ -138,6 +138,9 @@ func (r *rewriter) subselect(n *pg.Node, sub *pg.RangeSubselect) (*pg.Node, []*r
 	if s == nil {
 		return nil, nil, unsupported(0, "this kind of FROM item")
 	}
+	if sub.Alias == nil {
+		return nil, nil, withoutAlias(s)
+	}
 	r.mayWrite = true
 	cols, err := r.query(s, r.scope)
 	r.mayWrite = false
@@ -153,6 +156,16 @@ func (r *rewriter) subselect(n *pg.Node, sub *pg.RangeSubselect) (*pg.Node, []*r
 	}
 	applyAlias(rel, sub.Alias)
 	return n, []*relation{rel}, nil
+}
+
+func withoutAlias(s *pg.SelectStmt) error {
+	what, example := "subquery", "SELECT"
+	if len(s.ValuesLists) > 0 {
+		what, example = "VALUES", "VALUES"
+	}
+	err := errorf("42601", 0, "%s in FROM must have an alias", what)
+	err.Hint = "For example, FROM (" + example + " ...) [AS] foo."
+	return err
 }
 
 // setFunction finds how a function that gives a set is made; nil: it gives no set.

@@ -47,17 +47,8 @@ func (r *rewriter) beforeFunction(f *pg.FuncCall) (finish, error) {
 	if after, err := r.builtinFunction(f, name); after != nil || err != nil {
 		return after, err
 	}
-	if (name == "min" || name == "max") && len(f.Args) == 1 && r.typeOf(f.Args[0]) == datum.JSONB {
-		return func(n *pg.Node) (*pg.Node, error) {
-			arg := n.GetFuncCall().Args[0]
-			return renamed(n, "arg_"+name, arg, ordered(clone(arg))), nil
-		}, nil
-	}
-	if (name == "min" || name == "max") && len(f.Args) == 1 {
-		switch r.typeOf(f.Args[0]) { // which PostgreSQL has not, though they have an order
-		case datum.Bool, datum.Bytea, datum.UUID, datum.JSON:
-			return nil, noFunction(f, name+"("+r.signature(f)+")")
-		}
+	if (name == "min" || name == "max") && len(f.Args) == 1 && slices.Contains(withoutExtremes, r.typeOf(f.Args[0])) {
+		return nil, noFunction(f, name+"("+r.signature(f)+")")
 	}
 	sortDistinct(f, name)
 	if err := r.decidedArgument(f, name); err != nil {
@@ -137,6 +128,9 @@ func sortDistinct(f *pg.FuncCall, name string) {
 	}
 }
 
+// withoutExtremes are the types that have an order, but no min and max.
+var withoutExtremes = []datum.Type{datum.Bool, datum.JSON, datum.JSONB, datum.UUID, datum.Bytea, datum.Bit, datum.Varbit}
+
 // decidedArgument refuses a literal where its type would be that of the result, and what
 // the engine has not of some types.
 func (r *rewriter) decidedArgument(f *pg.FuncCall, name string) error {
@@ -164,6 +158,9 @@ func (r *rewriter) decidedArgument(f *pg.FuncCall, name string) error {
 			return notUniqueFunction(f, name+"(unknown)")
 		}
 	case "string_agg":
+		if last := &f.Args[len(f.Args)-1]; len(f.Args) == 2 && (*last).GetAConst().GetIsnull() {
+			*last = text("")
+		}
 		if t == datum.Bytea {
 			return unsupported(f.Location, "string_agg of bytea")
 		}

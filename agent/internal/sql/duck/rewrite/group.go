@@ -11,14 +11,16 @@ import (
 // stand there: as in PostgreSQL a group has one value of each. Others are left as they are,
 // and refused by the engine. out are the columns of s.
 func (r *rewriter) dependent(s *pg.SelectStmt, out columns) {
-	r.groupsDecimals(s, out)
+	if !r.groupsByKeys(s, out) {
+		r.groupsDecimals(s, out)
+	}
 	grouped := r.grouped(s, out)
 	if len(grouped) == 0 {
 		return
 	}
 	use := func(ref *pg.ColumnRef) {
 		rel, name, ok := r.scope.own(ref)
-		if !ok || grouped[rel][name] || !rel.keyedBy(grouped[rel]) {
+		if !ok || rel.scan == nil || grouped[rel][name] || !rel.keyedBy(grouped[rel]) {
 			return
 		}
 		grouped[rel][name] = true
@@ -133,7 +135,7 @@ func (s *scope) own(ref *pg.ColumnRef) (rel *relation, name string, ok bool) {
 		}
 		rel, ok = r, true
 	}
-	return rel, name, ok && rel.scan != nil
+	return rel, name, ok
 }
 
 // has reports whether a FROM item of this query has a column of the name.
@@ -152,4 +154,23 @@ func outsideAggregates(m protoreflect.Message, fn func(*pg.ColumnRef)) {
 		}
 	}
 	children(m, func(c protoreflect.Message) { outsideAggregates(c, fn) })
+}
+
+// ungrouped refuses columns beside a HAVING without a GROUP BY, which makes all rows one group.
+func (r *rewriter) ungrouped(s *pg.SelectStmt) error {
+	if s.HavingClause == nil || len(s.GroupClause) > 0 {
+		return nil
+	}
+	var wrong error
+	for _, n := range append(slices.Clone(s.TargetList), s.HavingClause) {
+		if hasSubquery(n) {
+			continue
+		}
+		outsideAggregates(n.ProtoReflect(), func(ref *pg.ColumnRef) {
+			if rel, name, ok := r.scope.own(ref); ok && wrong == nil {
+				wrong = errorf("42803", ref.Location, "column \"%s.%s\" must appear in the GROUP BY clause or be used in an aggregate function", rel.name, name)
+			}
+		})
+	}
+	return wrong
 }

@@ -268,7 +268,7 @@ func (r *rewriter) exprType(e *pg.A_Expr) datum.Type {
 		if t == datum.Varchar {
 			t = datum.Text
 		}
-		return t
+		return comparedAs(t, r.typeOf(e.Rexpr))
 	case pg.A_Expr_Kind_AEXPR_OP:
 	default:
 		return datum.Bool
@@ -319,6 +319,17 @@ func (r *rewriter) exprType(e *pg.A_Expr) datum.Type {
 		return datum.Bool
 	}
 	return datum.Unknown
+}
+
+// comparedAs is the type that the operator = takes a number of a type as, beside another.
+func comparedAs(t, other datum.Type) datum.Type {
+	switch {
+	case t.IsInt() && other == datum.Numeric:
+		return datum.Numeric
+	case t.IsNumber() && other.IsNumber() && t.IsFloat() != other.IsFloat():
+		return datum.Float8
+	}
+	return t
 }
 
 // listType is what an array becomes by || with another, with an element, or with a null.

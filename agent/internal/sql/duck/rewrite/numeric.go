@@ -71,7 +71,7 @@ func (r *rewriter) writesCall(f *pg.FuncCall) bool {
 	}
 	if len(f.Args) == 1 && !f.AggDistinct {
 		switch name {
-		case "sum", "min", "max":
+		case "sum", "min", "max", "any_value":
 			return r.writes(f.Args[0])
 		}
 	}
@@ -158,7 +158,8 @@ func (r *rewriter) scaleOf(n *pg.Node) int {
 	}
 	switch x := n.GetNode().(type) {
 	case *pg.Node_ColumnRef:
-		if c, ok := r.scope.find(x.ColumnRef); ok && c.typ == datum.Numeric && c.scan != nil && c.modifier >= 4 {
+		c, ok := r.scope.find(x.ColumnRef)
+		if ok && c.typ == datum.Numeric && c.scan != nil && c.modifier >= 4 {
 			return int(c.modifier-4) & 0x7ff
 		}
 	case *pg.Node_TypeCast:
@@ -383,6 +384,11 @@ func (r *rewriter) asDecimal(n *pg.Node) *pg.Node {
 	return r.computed(builtin.NumericDecimal, []datum.Type{datum.Numeric}, numericType(-1).SQL(), n)
 }
 
+// orderKey is the text by which a written numeric is ordered, and that equal ones share.
+func (r *rewriter) orderKey(n *pg.Node) *pg.Node {
+	return r.computed(builtin.NumericOrder, []datum.Type{datum.Numeric}, "", n)
+}
+
 // sortsWritten orders by a numeric that is written; nil: it is none.
 func (r *rewriter) sortsWritten(s *pg.SortBy) finish {
 	if len(s.UseOp) > 0 || r.scope.distinct || !r.writes(s.Node) {
@@ -390,7 +396,7 @@ func (r *rewriter) sortsWritten(s *pg.SortBy) finish {
 	}
 	form := r.writtenText(s.Node)
 	return func(n *pg.Node) (*pg.Node, error) {
-		n.GetSortBy().Node = r.computed(builtin.NumericOrder, []datum.Type{datum.Numeric}, "", form(n.GetSortBy().Node))
+		n.GetSortBy().Node = r.orderKey(form(n.GetSortBy().Node))
 		return n, nil
 	}
 }
@@ -398,13 +404,17 @@ func (r *rewriter) sortsWritten(s *pg.SortBy) finish {
 // writesTargets says which columns of a SELECT become written numerics, and has ORDER BY
 // say what it means by their numbers and names.
 func (r *rewriter) writesTargets(s *pg.SelectStmt, cols columns) {
-	if !r.mayWrite || len(s.DistinctClause) > 0 || !cols.known || len(cols.list) != len(s.TargetList) || r.groupsWritten(s) {
+	if !r.mayWrite || !cols.known || len(cols.list) != len(s.TargetList) || r.groupsWritten(s, cols) {
 		return
 	}
 	for i, n := range s.TargetList {
 		t := n.GetResTarget()
 		if t.GetVal().GetSubLink() != nil { // which says so once it is rewritten
 			r.takesText(t.Val)
+			continue
+		}
+		if r.listsTexts(s, t.GetVal()) {
+			cols.list[i].text = true
 			continue
 		}
 		if r.merges(cols.list[i].name) || !r.writes(t.GetVal()) {
@@ -422,14 +432,5 @@ func (r *rewriter) writesTargets(s *pg.SelectStmt, cols columns) {
 			}
 		}
 	}
-}
-
-// groupsWritten reports whether GROUP BY has a numeric that could be written.
-func (r *rewriter) groupsWritten(s *pg.SelectStmt) bool {
-	for _, n := range s.GroupClause {
-		if !r.textual[n] && r.typeOf(n) == datum.Numeric && r.writes(n) || n.GetAConst() != nil || n.GetGroupingSet() != nil {
-			return true
-		}
-	}
-	return false
+	r.distinctWritten(s, cols)
 }

@@ -29,6 +29,8 @@ type rewriter struct {
 	// columns of the query may be.
 	textual  map[*pg.Node]bool
 	mayWrite bool
+	// keyed are numerics in whose places their order keys stand, once they are written by this.
+	keyed map[*pg.Node]func(*pg.Node) *pg.Node
 	// accepts says so of the expression that before looks at.
 	accepts bool
 	// views counts those that were expanded, inView those that stand within each other.
@@ -57,7 +59,7 @@ type rewriter struct {
 func (r *rewriter) query(s *pg.SelectStmt, parent *scope) (columns, error) {
 	outer, mayWrite := r.scope, r.mayWrite
 	defer func() { r.scope, r.mayWrite = outer, mayWrite }()
-	if s.Op != pg.SetOperation_SETOP_NONE || len(s.ValuesLists) > 0 {
+	if s.Op > pg.SetOperation_SETOP_UNION || (s.Op == pg.SetOperation_SETOP_UNION || len(s.ValuesLists) > 0) && r.mergesSome() {
 		r.mayWrite = false
 	}
 	r.scope = &scope{parent: parent, ctes: map[string]*relation{}, distinct: len(s.DistinctClause) > 0}
@@ -81,7 +83,9 @@ func (r *rewriter) query(s *pg.SelectStmt, parent *scope) (columns, error) {
 	case len(s.ValuesLists) > 0:
 		out, err = r.values(s)
 	default:
-		out, err = r.block(s)
+		if out, err = r.block(s); err == nil {
+			err = r.sortNames(s)
+		}
 	}
 	if err != nil {
 		return columns{}, err
@@ -102,6 +106,9 @@ func (r *rewriter) limit(s *pg.SelectStmt) error {
 	for _, n := range []**pg.Node{&s.LimitCount, &s.LimitOffset} {
 		if (*n).GetAConst().GetIsnull() { // LIMIT ALL
 			*n = nil
+		}
+		if v := (*n).GetAConst().GetIval().GetIval(); v < 0 && n == &s.LimitOffset {
+			return errorf("2201X", 0, "OFFSET must not be negative")
 		}
 		r.paramIs(*n, datum.Int8)
 		var err error
@@ -195,8 +202,14 @@ func (r *rewriter) setOperation(s *pg.SelectStmt) (columns, error) {
 		return columns{}, errorf("42601", 0, "each %s query must have the same number of columns", op)
 	}
 	out := columns{known: left.known}
+	both := left.known && right.known
+	forms := [2][]form{make([]form, len(left.list)), make([]form, len(right.list))}
 	for i, c := range left.list {
-		m := column{name: c.name}
+		m := column{scale: -1}
+		if both {
+			m, forms[0][i], forms[1][i] = r.unites(c, right.list[i])
+		}
+		m.name = c.name
 		if i < len(right.list) && right.known {
 			if err := r.matched(op, c.typ, right.list[i].typ); err != nil {
 				return columns{}, err
@@ -214,7 +227,10 @@ func (r *rewriter) setOperation(s *pg.SelectStmt) (columns, error) {
 		}
 		out.list = append(out.list, m)
 	}
-	return out, nil
+	if both {
+		s.Larg, s.Rarg = r.side(s.Larg, left, forms[0]), r.side(s.Rarg, right, forms[1])
+	}
+	return out, r.overUnion(s, out)
 }
 
 // sides rewrites those of a set operation: literals of one have the types of the other.
@@ -286,6 +302,7 @@ func (r *rewriter) typeTargets(s *pg.SelectStmt, other columns) error {
 func (r *rewriter) values(s *pg.SelectStmt) (columns, error) {
 	out := columns{known: true}
 	var typed []datum.Type
+	texts := map[int][]func(*pg.Node) *pg.Node{}
 	for k := range s.ValuesLists[0].GetList().GetItems() {
 		var l []*pg.Node
 		for _, row := range s.ValuesLists {
@@ -297,11 +314,15 @@ func (r *rewriter) values(s *pg.SelectStmt) (columns, error) {
 			return columns{}, err
 		}
 		typed = append(typed, r.common(l))
+		if r.mayWrite && typed[k] == datum.Numeric && len(l) == len(s.ValuesLists) && r.writesOneOf(l) {
+			texts[k] = r.writtenTexts(l)
+		}
 	}
+	r.mayWrite = false
 	for i, row := range s.ValuesLists {
 		for k, n := range row.GetList().GetItems() {
 			if i == 0 {
-				out.list = append(out.list, column{name: "column" + strconv.Itoa(k+1), typ: r.typeOf(n), modifier: r.widthOf(n)})
+				out.list = append(out.list, column{name: "column" + strconv.Itoa(k+1), typ: r.typeOf(n), modifier: r.widthOf(n), scale: r.scaleOfAll(s, k)})
 				out.list[k].written = out.list[k].typ == datum.JSON
 				continue
 			}
@@ -326,7 +347,17 @@ func (r *rewriter) values(s *pg.SelectStmt) (columns, error) {
 			}
 		}
 	}
-	return out, r.list(s.ValuesLists)
+	if err := r.list(s.ValuesLists); err != nil {
+		return columns{}, err
+	}
+	for k := range out.list {
+		for i, form := range texts[k] {
+			items := s.ValuesLists[i].GetList().Items
+			items[k] = form(items[k])
+			out.list[k].text, out.list[k].typ = true, datum.Numeric
+		}
+	}
+	return out, nil
 }
 
 // block rewrites SELECT .. FROM .. WHERE .. without set operations.
@@ -347,6 +378,9 @@ func (r *rewriter) block(s *pg.SelectStmt) (columns, error) {
 		return columns{}, err
 	}
 	if err := r.condition(s.HavingClause, "HAVING"); err != nil {
+		return columns{}, err
+	}
+	if err := r.ungrouped(s); err != nil {
 		return columns{}, err
 	}
 	r.constrain(s.WhereClause, r.scope.relations)
@@ -403,8 +437,8 @@ func (r *rewriter) targets(s *pg.SelectStmt) (columns, error) {
 			t.Val = sqlNull()
 			t.Name = cmp.Or(t.Name, "?column?")
 		}
-		c := column{name: t.Name, typ: r.typeOf(t.Val), modifier: r.widthOf(t.Val)}
-		c.written = c.typ == datum.JSON
+		c := column{name: t.Name, typ: r.typeOf(t.Val), modifier: r.widthOf(t.Val), scale: r.scaleOf(t.Val)}
+		c.written, c.null = c.typ == datum.JSON, t.Val.GetAConst().GetIsnull()
 		if c.name == "" {
 			c.name = FigureName(t.Val)
 		}

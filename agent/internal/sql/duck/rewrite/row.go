@@ -24,6 +24,10 @@ func expandRows(tree *pg.SelectStmt) error {
 	x := rowExpander{left: most}
 	x.expand(tree.ProtoReflect())
 	switch {
+	case x.subquery:
+		err := unsupported(-1, "a comparison of a row with that of a subquery")
+		err.Hint = "Use (a, b) IN (SELECT ...)."
+		return err
 	case x.uneven:
 		return errorf("42601", -1, "unequal number of entries in row expressions")
 	case x.left < 0:
@@ -35,8 +39,9 @@ func expandRows(tree *pg.SelectStmt) error {
 }
 
 type rowExpander struct {
-	left   int  // bytes that may be copied
-	uneven bool // rows of different lengths are compared
+	left     int  // bytes that may be copied
+	uneven   bool // rows of different lengths are compared
+	subquery bool // a row is compared with what a subquery gives
 }
 
 func (x *rowExpander) expand(m protoreflect.Message) {
@@ -56,6 +61,9 @@ func (x *rowExpander) expand(m protoreflect.Message) {
 		op := lastName(e.GetName())
 		switch e.GetKind() {
 		case pg.A_Expr_Kind_AEXPR_OP:
+			if l := e.GetRexpr().GetSubLink(); l.GetSubLinkType() == pg.SubLinkType_EXPR_SUBLINK && l != nil && compares(op) {
+				x.subquery = true
+			}
 			right := e.GetRexpr().GetRowExpr()
 			x.uneven = x.uneven || right != nil && len(right.Args) != len(left)
 			if c := x.compare(op, left, e.GetRexpr().GetRowExpr().GetArgs()); c != nil {

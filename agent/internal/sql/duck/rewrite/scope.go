@@ -17,6 +17,8 @@ type column struct {
 	notNull  bool
 	written  bool // a part of a json
 	text     bool // a numeric that is a text to the engine
+	null     bool // NULL itself
+	scale    int  // how many digits behind the point all values of a numeric have, -1: unknown
 	decimal  bool // one that is made a decimal wherever it stands: groups are of equal ones
 }
 

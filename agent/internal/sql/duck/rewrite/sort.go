@@ -40,8 +40,16 @@ func (r *rewriter) withinGroup(f *pg.FuncCall) error {
 	}
 	for _, n := range f.AggOrder {
 		s := n.GetSortBy()
-		if t := r.typeOf(s.Node); lastName(f.Funcname) != "mode" && (t == datum.JSONB || t == datum.Interval || t.IsEnum()) {
-			return unsupported(f.Location, "%s of %s", lastName(f.Funcname), t.SQLName())
+		name := lastName(f.Funcname)
+		if t := r.typeOf(s.Node); name == "percentile_cont" && t.IsNumber() && !t.IsFloat() {
+			s.Node = castTo(s.Node, "float8")
+		} else if name != "percentile_cont" && r.writes(s.Node) {
+			err := unsupported(f.Location, "%s of numerics with scales of their own", name)
+			err.Hint = "Cast the values to numeric(precision, scale)."
+			return err
+		}
+		if t := r.typeOf(s.Node); name != "mode" && (t == datum.JSONB || t == datum.Interval || t.IsEnum()) {
+			return unsupported(f.Location, "%s of %s", name, t.SQLName())
 		}
 		if r.given == nil {
 			r.given = map[*pg.SortBy]bool{}
@@ -49,4 +57,39 @@ func (r *rewriter) withinGroup(f *pg.FuncCall) error {
 		r.given[s] = true
 	}
 	return nil
+}
+
+// sortNames refuses expressions in ORDER BY that name what only an output column is called:
+// the engine knows those within expressions too.
+func (r *rewriter) sortNames(s *pg.SelectStmt) error {
+	for outer := r.scope; outer != nil; outer = outer.parent {
+		if !known(outer.relations) {
+			return nil
+		}
+	}
+	var wrong error
+	for _, n := range s.SortClause {
+		by := n.GetSortBy().GetNode()
+		if by.GetColumnRef() != nil || r.made[by] || hasSubquery(by) {
+			continue
+		}
+		visit(n.ProtoReflect(), func(n *pg.Node) {
+			names, star := fieldNames(&pg.ColumnRef{Fields: n.GetColumnRef().GetFields()})
+			if len(names) != 1 || star || r.scope.names(names[0]) || wrong != nil {
+				return
+			}
+			wrong = errorf("42703", n.GetColumnRef().Location, "column \"%s\" does not exist", names[0])
+		})
+	}
+	return wrong
+}
+
+// names reports whether a name is that of a column or a relation, here or in a query around.
+func (s *scope) names(name string) bool {
+	for ; s != nil; s = s.parent {
+		if _, merged := s.merged[name]; merged || s.has(name) || s.relation(name) != nil {
+			return true
+		}
+	}
+	return false
 }

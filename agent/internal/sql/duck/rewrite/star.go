@@ -32,6 +32,7 @@ func (r *rewriter) star(s *pg.SelectStmt, ref *pg.ColumnRef) (targets []*pg.Node
 		if it.node.GetColumnRef() == nil {
 			target.GetResTarget().Name = ident(it.name)
 		}
+		it.scale = r.scaleOf(it.node)
 		targets, cols = append(targets, target), append(cols, it.column)
 	}
 	return targets, cols, true
@@ -216,3 +217,6 @@ func (r *rewriter) findMerges(s *pg.SelectStmt) {
 
 // merges reports whether a join may make the columns of a name one.
 func (r *rewriter) merges(name string) bool { return r.natural || r.using[name] }
+
+// mergesSome reports whether a join may make columns one.
+func (r *rewriter) mergesSome() bool { return r.natural || len(r.using) > 0 }

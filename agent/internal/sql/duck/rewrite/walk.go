@@ -73,6 +73,14 @@ func (r *rewriter) node(n *pg.Node) (*pg.Node, error) {
 	if err := r.inline(n); err != nil {
 		return nil, err
 	}
+	if form := r.keyed[n]; form != nil {
+		delete(r.keyed, n)
+		out, err := r.node(n)
+		if err != nil {
+			return nil, err
+		}
+		return form(out), nil
+	}
 	r.infer(n)
 	after, err := r.before(n)
 	if err != nil {
