@@ -47,6 +47,12 @@ func (r *rewriter) beforeFunction(f *pg.FuncCall) (finish, error) {
 	if after, err := r.builtinFunction(f, name); after != nil || err != nil {
 		return after, err
 	}
+	if (name == "min" || name == "max") && len(f.Args) == 1 && r.typeOf(f.Args[0]) == datum.JSONB { // of documents
+		return func(n *pg.Node) (*pg.Node, error) {
+			arg := n.GetFuncCall().Args[0]
+			return renamed(n, "arg_"+name, arg, ordered(clone(arg))), nil
+		}, nil
+	}
 	if (name == "min" || name == "max") && len(f.Args) == 1 && slices.Contains(withoutExtremes, r.typeOf(f.Args[0])) {
 		return nil, noFunction(f, name+"("+r.signature(f)+")")
 	}
@@ -128,8 +134,8 @@ func sortDistinct(f *pg.FuncCall, name string) {
 	}
 }
 
-// withoutExtremes are the types that have an order, but no min and max.
-var withoutExtremes = []datum.Type{datum.Bool, datum.JSON, datum.JSONB, datum.UUID, datum.Bytea, datum.Bit, datum.Varbit}
+// withoutExtremes are the types of which PostgreSQL has no min and max.
+var withoutExtremes = []datum.Type{datum.Bool, datum.JSON, datum.UUID, datum.Bytea, datum.Bit, datum.Varbit}
 
 // decidedArgument refuses a literal where its type would be that of the result, and what
 // the engine has not of some types.
