@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/nodedb/nodedb/agent/internal/budget"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
@@ -130,9 +131,12 @@ func (s *Session) fireAsOne(ctx context.Context, at time.Time, run func() (strin
 // queryAsOne runs a query that fires triggers as one transaction. Its rows are given when it
 // is certain that they are the result.
 func (s *Session) queryAsOne(ctx context.Context, p *Prepared, q *syntax.Query, args []datum.Datum, sink RowSink, at time.Time) (string, error) {
+	memory := s.server.cfg.Memory.Open()
+	defer memory.Close()
 	var rows *held
 	tag, err := s.fireAsOne(ctx, at, func() (string, error) {
-		rows = &held{}
+		memory.Close() // of the last try
+		rows = &held{memory: memory}
 		return s.runQuery(ctx, p, q, args, rows, at)
 	})
 	if err == nil {
@@ -219,11 +223,17 @@ func (s *Session) cascadesFire(plan *queryplan.Plan) bool {
 }
 
 // held keeps rows until it is certain that they are the result.
-type held struct{ rows [][]datum.Datum }
+type held struct {
+	memory *budget.Account
+	rows   [][]datum.Datum
+}
 
 func (h *held) Describe([]Column) error { return nil }
 
 func (h *held) Row(row []datum.Datum) error {
+	if err := h.memory.Grow(exec.HeldRow(row)); err != nil {
+		return err
+	}
 	h.rows = append(h.rows, slices.Clone(row))
 	return nil
 }

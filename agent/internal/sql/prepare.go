@@ -7,6 +7,7 @@ import (
 	"math"
 	"regexp"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -38,8 +39,17 @@ func (s *Session) Prepare(ctx context.Context, text string, paramOIDs []uint32) 
 	if err != nil {
 		return nil, err
 	}
+	if slices.Contains(paramOIDs, voidOID) {
+		if statement, err = withoutVoid(text, paramOIDs); err != nil {
+			return nil, err
+		}
+	}
 	p = &Prepared{statement: statement, Empty: statement.Node == nil}
 	for _, oid := range paramOIDs {
+		if oid == voidOID {
+			p.announced = append(p.announced, datum.Text) // nothing names it
+			continue
+		}
 		t, ok := s.scope().TypeByOID(oid)
 		if !ok {
 			return nil, &Error{Code: "42704", Message: fmt.Sprintf("type with OID %d is not supported", oid)}

@@ -132,10 +132,7 @@ func (s Scope) addLike(desc *cluster.Collection, like *syntax.Like) (key []strin
 		}
 		column := source.Desc.Collection.Columns[i]
 		column.Missing, column.NotNull = nil, c.NotNull
-		if c.Identity && including("IDENTITY") {
-			return nil, &syntax.Error{Code: "0A000", Message: "INCLUDING IDENTITY of a table that has an identity column is not supported", Position: like.Table.Position}
-		}
-		column.Identity, column.Always = 0, false
+		column.Identity, column.Always = 0, false // see copyIdentities
 		if !including("DEFAULTS") || c.Identity {
 			column.Default = ""
 		}

@@ -29,7 +29,40 @@ func (c *Catalog) numbered(ctx context.Context, in Scope, next *Draft, table *cl
 			return err
 		}
 	}
+	for i := range stmt.Like {
+		if err := c.copyIdentities(ctx, in, next, table, &stmt.Like[i]); err != nil {
+			return err
+		}
+	}
 	return in.need(next, table)
+}
+
+// copyIdentities has the columns that are copied with INCLUDING IDENTITY be identities as
+// those that they are copied of, by sequences of their own that begin anew.
+func (c *Catalog) copyIdentities(ctx context.Context, in Scope, next *Draft, table *cluster.Object, like *syntax.Like) error {
+	if _, isView := in.FindView(like.Table.Schema, like.Table.Name); isView || !slices.Contains(like.Including, "IDENTITY") {
+		return nil
+	}
+	source, err := in.Resolve(like.Table)
+	if err != nil {
+		return err
+	}
+	for i := range source.Desc.Collection.Columns {
+		from := &source.Desc.Collection.Columns[i]
+		o, ok := in.Object(from.Identity)
+		if from.Identity == 0 || !ok {
+			continue
+		}
+		s := o.Sequence
+		column, _ := table.Collection.Column(from.Name)
+		def := &syntax.ColumnDef{Name: from.Name, Identity: &syntax.Identity{Always: from.Always, Options: syntax.SequenceOptions{
+			Start: &s.Start, Increment: &s.Increment, MinValue: &s.Min, MaxValue: &s.Max, Cache: &s.Cache, Cycle: &s.Cycle,
+		}}}
+		if err := c.addSequence(ctx, in, next, table, column, def); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // need has a table need what its defaults and types name.

@@ -293,7 +293,7 @@ func (r *Run) proposals(ctx context.Context, ins *queryplan.Insert, slow SlowRow
 		out = append(out, p)
 		total += rowBytes(p.row)
 		// The row, and what is written of it.
-		if err := r.Memory.Grow(heldRow(p.row)); err != nil {
+		if err := r.Memory.Grow(HeldRow(p.row)); err != nil {
 			return err
 		}
 		return checkSize(len(out), total)
@@ -384,8 +384,8 @@ func rowBytes(row []datum.Datum) int {
 	return n
 }
 
-// heldRow is about what a row takes that is to be written.
-func heldRow(row []datum.Datum) int64 { return int64(2*rowBytes(row) + perRow) }
+// HeldRow is about what a row takes that is to be written.
+func HeldRow(row []datum.Datum) int64 { return int64(2*rowBytes(row) + perRow) }
 
 // perRow is about what a row that is held takes beside its values.
 const perRow = 256

@@ -72,7 +72,7 @@ func (r *Run) insteadRows(ctx context.Context, to *queryplan.Instead, slow SlowR
 			next = append(next, row)
 		}
 		total += rowBytes(old)
-		if err := r.Memory.Grow(2 * heldRow(old)); err != nil {
+		if err := r.Memory.Grow(2 * HeldRow(old)); err != nil {
 			return err
 		}
 		return checkSize(len(was), total)

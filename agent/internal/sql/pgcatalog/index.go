@@ -62,8 +62,13 @@ func bare(c catalog.Column) catalog.Column {
 func secondary(t *catalog.Table) []row {
 	var out []row
 	for _, x := range t.ShownIndexes() {
-		var numbers, options []int
+		var numbers, options, classes []int
 		for _, c := range x.Columns {
+			of := datum.Text // as attributes show expressions
+			if c.Column >= 0 {
+				of = t.Columns[c.Column].Type
+			}
+			classes = append(classes, operatorClass(of, x))
 			option := 0
 			if c.Direction.Descending {
 				option |= 1
@@ -78,7 +83,7 @@ func secondary(t *catalog.Table) []row {
 		}
 		r := row{"indexrelid": indexOID(x), "indrelid": TableOID(t), "indnatts": len(numbers), "indnkeyatts": len(x.Columns), "indisunique": x.Desc.Unique, "indisprimary": isPrimary(x),
 			"indnullsnotdistinct": x.Desc.NullsNotDistinct, "indimmediate": !x.Desc.Deferrable, "indisvalid": x.Readable(), "indisready": x.Desc.State != cluster.ElementDeleteOnly, "indislive": true,
-			"indkey": numbers, "indoption": options}
+			"indkey": numbers, "indoption": options, "indclass": classes}
 		if x.Desc.Where != "" {
 			r["indpred"] = x.Desc.Where
 		}

@@ -234,13 +234,22 @@ func keyNumbers(t *catalog.Table) []int {
 	return out
 }
 
+// keyClasses are the operator classes of a primary key.
+func keyClasses(t *catalog.Table) []int {
+	out := make([]int, len(t.Key))
+	for i, k := range t.Key {
+		out[i] = operatorClass(t.Columns[k].Type, nil)
+	}
+	return out
+}
+
 func (in *Input) indexes() []row {
 	var out []row
 	for _, t := range in.Tables {
 		if hasKey(t) {
 			out = append(out, row{"indexrelid": TableOID(t) + indexOffset, "indrelid": TableOID(t), "indnatts": len(t.Key), "indnkeyatts": len(t.Key),
 				"indisunique": true, "indisprimary": true, "indimmediate": true, "indisvalid": true, "indisready": true, "indislive": true,
-				"indkey": keyNumbers(t), "indoption": make([]int, len(t.Key))})
+				"indkey": keyNumbers(t), "indoption": make([]int, len(t.Key)), "indclass": keyClasses(t)})
 		}
 		out = append(out, secondary(t)...)
 	}

@@ -133,8 +133,6 @@ func (*Truncate) node()         {}
 // unsupportedParts names what of CREATE TABLE is not offered, "" if all is.
 func unsupportedParts(c *pg.CreateStmt) string {
 	switch {
-	case c.GetRelation().GetRelpersistence() == "u":
-		return "CREATE UNLOGGED TABLE"
 	case len(c.GetInhRelations()) > 0 || c.GetPartbound() != nil:
 		return "table inheritance"
 	case c.GetPartspec() != nil:

@@ -344,6 +344,9 @@ func definition(r *rewriter, f *pg.FuncCall) (finish, error) {
 			return indexColumn(r, f)
 		}
 	}
+	if _, isText := literal(f.Args[0]); lastName(f.Funcname) == "pg_get_viewdef" && (isText || r.typeOf(f.Args[0]).IsString()) { // a name, not an OID
+		f.Args[0] = &pg.Node{Node: &pg.Node_TypeCast{TypeCast: &pg.TypeCast{Arg: f.Args[0], TypeName: &pg.TypeName{Names: []*pg.Node{str("regclass")}, Typemod: -1, Location: -1}, Location: -1}}}
+	}
 	text := "definition"
 	if f.Args[len(f.Args)-1].GetAConst().GetBoolval().GetBoolval() {
 		text = "pretty"

@@ -168,12 +168,21 @@ func withoutAlias(s *pg.SelectStmt) error {
 	return err
 }
 
+// setOf is how one of setReturning is made; nil: it is none. The elements of vectors count
+// from 0.
+func (r *rewriter) setOf(f *pg.FuncCall, name string) func(*pg.FuncCall) (*pg.Node, []string, error) {
+	if name == "generate_subscripts" && len(f.Args) == 2 && r.typeOf(f.Args[0]).IsVector() {
+		return unnested("nd_vector_subscripts")
+	}
+	return setReturning[name]
+}
+
 // setFunction finds how a function that gives a set is made; nil: it gives no set.
 func (r *rewriter) setFunction(f *pg.FuncCall, item *pg.Node) (func(*pg.FuncCall) (*pg.Node, []string, error), error) {
 	name := lastName(f.Funcname)
 	array, isSet := setsOf[name]
 	if !isSet {
-		return setReturning[name], nil
+		return r.setOf(f, name), nil
 	}
 	after, err := r.builtinFunction(f, array)
 	if after == nil || err != nil {

@@ -63,7 +63,7 @@ func (r *rewriter) beforeFunction(f *pg.FuncCall) (finish, error) {
 	if special, ok := specials[name]; ok {
 		return special(r, f)
 	}
-	if make, ok := setReturning[name]; ok {
+	if make := r.setOf(f, name); make != nil {
 		if err := r.series(f); err != nil {
 			return nil, err
 		}
@@ -461,11 +461,23 @@ func specialSubstring(r *rewriter, f *pg.FuncCall) (finish, error) {
 		_, isText := literal(f.Args[1])
 		pattern = isText || r.typeOf(f.Args[1]).IsString()
 	}
+	var start, count datum.Datum
+	fixed := false
+	if len(f.Args) == 3 {
+		start, fixed = r.constantValue(f.Args[1])
+		ok := false
+		count, ok = r.constantValue(f.Args[2])
+		fixed = fixed && ok && start.Type == datum.Int4 && count.Type == datum.Int4 && count.I >= 0
+	}
 	return func(n *pg.Node) (*pg.Node, error) {
 		a := n.GetFuncCall().Args
 		switch {
 		case pattern:
 			return nil, unsupported(f.Location, "substring with a pattern of a value whose type is not known before the statement runs")
+		case len(a) == 3 && fixed:
+			// The macro's lambda cannot take an argument that is a subquery.
+			from := max(start.I, 1)
+			return call("substring", a[0], integer(from), integer(max(start.I+count.I-from, 0))), nil
 		case len(a) == 3:
 			return call("nd_substring", a...), nil
 		}

@@ -137,15 +137,21 @@ func valueFunctionName(op pg.SQLValueFunctionOp) string {
 // characterOf makes name[n] a function: PostgreSQL counts the characters of a name, which
 // is an array there, from 0. nil: it is another subscript.
 func (r *rewriter) characterOf(a *pg.A_Indirection) finish {
-	if len(a.Indirection) != 1 || r.typeOf(a.Arg) != datum.Name {
+	if len(a.Indirection) != 1 {
 		return nil
 	}
-	if at := a.Indirection[0].GetAIndices(); at == nil || at.IsSlice {
+	t := r.typeOf(a.Arg)
+	if at := a.Indirection[0].GetAIndices(); at == nil || at.IsSlice || t != datum.Name && !t.IsVector() {
 		return nil
 	}
 	return func(n *pg.Node) (*pg.Node, error) {
 		a := n.GetAIndirection()
-		next := pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("+")}, a.Indirection[0].GetAIndices().Uidx, integer(1), -1)
+		at := a.Indirection[0].GetAIndices()
+		next := pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("+")}, at.Uidx, integer(1), -1)
+		if t.IsVector() {
+			at.Uidx = next
+			return n, nil
+		}
 		return call("substring", a.Arg, next, integer(1)), nil
 	}
 }

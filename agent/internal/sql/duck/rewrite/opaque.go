@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"cmp"
 	"slices"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -69,35 +70,57 @@ func (r *rewriter) wholeRow(n *pg.Node) datum.Type {
 }
 
 // opaqueResult is the type of SELECT column FROM tables, or of its min or max, if that is
-// opaque.
+// opaque, and of its array_agg if that is an array of names, which drivers do not take for
+// texts.
 func (r *rewriter) opaqueResult(s *pg.SelectStmt) datum.Type {
 	if len(s.GetTargetList()) != 1 {
 		return datum.Unknown
 	}
 	n := s.TargetList[0].GetResTarget().GetVal()
-	if f := n.GetFuncCall(); f != nil && len(f.Args) == 1 && (lastName(f.Funcname) == "min" || lastName(f.Funcname) == "max") {
-		n = f.Args[0]
+	aggregate := ""
+	if f := n.GetFuncCall(); f != nil && len(f.Args) == 1 {
+		switch aggregate = lastName(f.Funcname); aggregate {
+		case "min", "max", "array_agg":
+			n = f.Args[0]
+		}
 	}
 	if n.GetColumnRef() == nil {
 		return datum.Unknown
 	}
 	names, _ := fieldNames(n.GetColumnRef())
-	for _, item := range s.FromClause {
+	for _, item := range tablesOf(s.FromClause) {
 		v := item.GetRangeVar()
 		if v == nil || len(names) == 0 {
 			return datum.Unknown
 		}
 		found, ok := r.in.Resolve(v.Schemaname, v.Relname)
-		if !ok {
+		if !ok || len(names) > 1 && names[len(names)-2] != cmp.Or(v.Alias.GetAliasname(), v.Relname) {
 			continue
 		}
 		for _, c := range found.Columns {
-			if c.Name == names[len(names)-1] && opaque(c.Type) {
+			switch {
+			case c.Name != names[len(names)-1]:
+			case aggregate != "array_agg" && opaque(c.Type):
 				return c.Type
+			case aggregate == "array_agg" && c.Type == datum.Name:
+				return c.Type | datum.Array
 			}
 		}
 	}
 	return datum.Unknown
+}
+
+// tablesOf are the items of FROM, those of joins in the place of these.
+func tablesOf(items []*pg.Node) []*pg.Node {
+	var out []*pg.Node
+	for _, item := range items {
+		if j := item.GetJoinExpr(); j != nil {
+			out = append(out, tablesOf([]*pg.Node{j.Larg, j.Rarg})...)
+			continue
+		}
+		out = append(out, item)
+	}
+	return out
 }
 
 // opaqueOperator refuses an operator that is none of an order.

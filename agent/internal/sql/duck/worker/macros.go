@@ -28,6 +28,7 @@ func macros() []string {
 		`nd_option_values(a) AS list_transform(CAST(a AS VARCHAR[]), lambda o: CASE WHEN contains(o, '=') THEN substring(o, strpos(o, '=') + 1) END)`,
 		`nd_expand_array(a) AS list_transform(a, lambda v, i: {'x': v, 'n': i})`,
 		`nd_subscripts(a, d) AS CASE WHEN d = 1 THEN CAST(generate_series(1, len(a)) AS INTEGER[]) END`,
+		`nd_vector_subscripts(a, d) AS CASE WHEN d = 1 THEN CAST(generate_series(0, len(a) - 1) AS INTEGER[]) END`,
 		// A null is in no array, not even in one with nulls.
 		`nd_list_contains(a, b) AS list_transform([b], lambda v: list_has_all(a, v) AND list_aggregate(v, 'count') = len(v))[1]`,
 
