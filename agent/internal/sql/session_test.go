@@ -33,7 +33,7 @@ func TestCreateAndDrop(t *testing.T) {
 	c.want(`42704 type "nope" does not exist`, "create table u (a nope)")
 	c.want(`42704 data type json has no default operator class for access method "btree"`, "create table u (a json primary key)")
 	c.want(`22P02 invalid input syntax for type integer: "x"`, "create table u (a int default 'x')")
-	c.want(`0A000 this DEFAULT of column a is not supported`, "create table u (a int default random_thing())")
+	c.want(`42883 function random_thing() does not exist`, "create table u (a int default random_thing())")
 	c.want("DROP TABLE", "drop table t")
 	c.want(`42P01 table "t" does not exist`, "drop table t")
 	c.want("DROP COLLECTION", "drop collection if exists t, docs")

@@ -12,6 +12,9 @@ func CopyWhere(table *catalog.Table, where *pg.Node) (Expr, error) {
 	c := &compiler{scope: tableScope(table, ""), params: &Params{}}
 	e, err := c.where(where)
 	if isSlow(err) {
+		if err := c.unknownFunction(where); err != nil {
+			return nil, err
+		}
 		err = syntax.Unsupported("this expression in WHERE of COPY FROM", "Simple expressions of the row are.")
 	}
 	return e, err

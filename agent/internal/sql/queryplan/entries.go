@@ -78,6 +78,9 @@ func indexExpr(table *catalog.Table, text string, uses *Uses) (Expr, error) {
 	e, err := c.expr(node)
 	switch {
 	case isSlow(err):
+		if err := c.unknownFunction(node); err != nil {
+			return nil, err
+		}
 		return nil, syntax.Unsupported("this expression of an index", "Simple expressions of the columns are.")
 	case err != nil:
 		return nil, err

@@ -190,6 +190,9 @@ func CompileDefault(column catalog.Column, uses *Uses) (Expr, error) {
 		e, err = assign(e, column, 0)
 	}
 	if isSlow(err) {
+		if err := c.unknownFunction(node); err != nil {
+			return nil, err
+		}
 		return nil, &syntax.Error{Code: "0A000", Message: "this DEFAULT of column " + column.Name + " is not supported",
 			Hint: "Defaults may be constants, simple expressions of them, now() and gen_random_uuid()."}
 	}
@@ -423,6 +426,9 @@ func (p *Planner) conflict(s *pg.InsertStmt, ins *Insert) error {
 		ins.Conflict.Where, err = c.where(on.GetWhereClause())
 	}
 	if isSlow(err) {
+		if err := c.unknownFunction(append(slices.Clone(on.GetTargetList()), on.GetWhereClause())...); err != nil {
+			return err
+		}
 		return &syntax.Error{Code: "0A000", Message: "this expression in ON CONFLICT DO UPDATE is not supported",
 			Hint: "Simple expressions of the row, of excluded and of parameters are."}
 	}
@@ -537,8 +543,12 @@ func (p *Planner) returning(list []*pg.Node, s *scope) ([]Expr, []Column, error)
 		return nil, nil, nil
 	}
 	out := &Select{}
-	columns, err := p.compiler(s).outputs(list, out)
+	c := p.compiler(s)
+	columns, err := c.outputs(list, out)
 	if isSlow(err) {
+		if err := c.unknownFunction(list...); err != nil {
+			return nil, nil, err
+		}
 		err = &syntax.Error{Code: "0A000", Message: "this expression in RETURNING is not supported",
 			Hint: "Simple expressions of the row are; or SELECT afterwards."}
 	}

@@ -112,6 +112,9 @@ func (p *Planner) compilePolicy(table *catalog.Table, policy *cluster.Policy, is
 	c := &compiler{scope: tableScope(table, ""), params: &Params{}, elsewhere: true, functions: p.Functions, called: p.called, calls: &p.ruled}
 	e, err := c.where(node)
 	if isSlow(err) {
+		if err := c.unknownFunction(node); err != nil {
+			return nil, err
+		}
 		return nil, syntax.Unsupported("this expression of a policy", "Expressions of the row are, such as comparisons, current_user and current_setting('app.name'), without subqueries.")
 	}
 	return e, err

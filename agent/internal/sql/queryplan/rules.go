@@ -127,6 +127,9 @@ func (c *compiler) check(node *pg.Node) (Expr, error) {
 		err = ofOneZone(e)
 	}
 	if isSlow(err) {
+		if err := c.unknownFunction(node); err != nil {
+			return nil, err
+		}
 		out := syntax.Unsupported("this expression in CHECK", "Simple expressions of the row are, such as comparisons, IN, BETWEEN, LIKE and length().")
 		out.Position = c.position(location(node))
 		return nil, out
@@ -142,6 +145,9 @@ func (c *compiler) generated(table *catalog.Table, index int, node *pg.Node) (Ex
 	column := table.Columns[index]
 	e, err := c.expr(node)
 	if isSlow(err) {
+		if err := c.unknownFunction(node); err != nil {
+			return nil, err
+		}
 		out := syntax.Unsupported("this expression of a generated column", "Simple expressions of the row are.")
 		out.Position = c.position(location(node))
 		return nil, out
