@@ -312,13 +312,8 @@ func (s *Session) runPlanned(ctx context.Context, p *Prepared, q *syntax.Query, 
 		return s.queryAsOne(ctx, p, q, args, sink, at)
 	}
 	m := s.current()
-	if err := m.permits(q, plan); err != nil && !s.writesTemporary(plan) {
+	if err := s.mayRun(m, q, plan); err != nil {
 		return "", err
-	}
-	if s.pure {
-		if what := changes(q, plan); what != "" {
-			return "", &Error{Code: "0A000", Message: what + " is not allowed in a non-volatile function"}
-		}
 	}
 	if s.tx == nil {
 		defer s.unlockAdvisory(true) // the statement is the transaction
@@ -370,6 +365,19 @@ func (s *Session) runPlanned(ctx context.Context, p *Prepared, q *syntax.Query, 
 		return "", err
 	}
 	return queryTag(q, n), nil
+}
+
+// mayRun refuses what a transaction of the mode, or the function that runs, does not change.
+func (s *Session) mayRun(m modes, q *syntax.Query, plan *queryplan.Plan) error {
+	if err := m.permits(q, plan); err != nil && !s.writesTemporary(plan) {
+		return err
+	}
+	if s.pure {
+		if what := changes(q, plan); what != "" {
+			return &Error{Code: "0A000", Message: what + " is not allowed in a non-volatile function"}
+		}
+	}
+	return nil
 }
 
 // runnable refuses a plan that reads a view without rows, or calls what the role may not.

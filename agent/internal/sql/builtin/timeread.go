@@ -116,7 +116,7 @@ func (r *timeReader) number(p timePart, digits int, open bool) (n int64, read in
 	}
 	rest := r.s[spaces:]
 	copied := rest[:min(digits, len(rest))]
-	used := 0
+	var used int
 	if open = open || p.fill; open {
 		if used = integerAt(rest); used > 0 {
 			used += spaces

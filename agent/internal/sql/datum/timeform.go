@@ -77,7 +77,8 @@ func run(s string, letters, digits bool, others string) int {
 // timeFields takes a text apart; ok is false if it is no date.
 func timeFields(s string) (out []timeField, ok bool) {
 	for s != "" {
-		n, kind := 0, byte('n')
+		var n int
+		kind := byte('n')
 		switch c := s[0]; {
 		case isDigit(c):
 			n, kind = numberField(s)

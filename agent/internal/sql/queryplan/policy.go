@@ -43,10 +43,10 @@ type RowCheck struct {
 	Condition Expr
 }
 
-// policy is the condition that row level security puts on rows of a table for one of the
-// commands: on those that are there, or with isNew on those that are written. nil: none.
-func (p *Planner) policy(table *catalog.Table, command string, isNew bool) (Expr, error) {
-	checks, err := p.rowChecks(table, command, isNew)
+// policy is the condition that row level security puts on rows of a table that are there, for
+// one of the commands. nil: none.
+func (p *Planner) policy(table *catalog.Table, command string) (Expr, error) {
+	checks, err := p.rowChecks(table, command, false)
 	switch len(checks) {
 	case 0:
 		return nil, err
@@ -60,8 +60,8 @@ func (p *Planner) policy(table *catalog.Table, command string, isNew bool) (Expr
 	return all, err
 }
 
-// rowChecks are the parts of that, in the order in which they are looked at: the permissive
-// ones, the last by name first, of which one has to hold, and each of the restrictive ones.
+// rowChecks are the parts of that, or with isNew of what is asked of rows that are written, in
+// the order in which they are looked at: the permissive ones, the last by name first, of which one has to hold, and each of the restrictive ones.
 func (p *Planner) rowChecks(table *catalog.Table, command string, isNew bool) ([]RowCheck, error) {
 	if p.Policies == nil {
 		return nil, nil
@@ -133,13 +133,13 @@ func CheckPolicy(table *catalog.Table, policy *cluster.Policy, find RoutineFinde
 
 // guardSelect puts the policies of a table before what a SELECT asks of its rows.
 func (p *Planner) guardSelect(s *Select) error {
-	policy, err := p.policy(s.Table, "SELECT", false)
+	policy, err := p.policy(s.Table, "SELECT")
 	if err != nil {
 		return err
 	}
 	s.Filter = guarded(policy, s.Filter)
 	if s.Lock != nil {
-		if policy, err = p.policy(s.Table, "UPDATE", false); err != nil {
+		if policy, err = p.policy(s.Table, "UPDATE"); err != nil {
 			return err
 		}
 		s.Filter = guarded(policy, s.Filter)
@@ -154,13 +154,13 @@ func (p *Planner) guardChange(ch *Change, reads bool) error {
 	if ch.Delete {
 		command = "DELETE"
 	}
-	using, err := p.policy(ch.Table, command, false)
+	using, err := p.policy(ch.Table, command)
 	if err != nil {
 		return err
 	}
 	var seen Expr
 	if reads {
-		if seen, err = p.policy(ch.Table, "SELECT", false); err != nil {
+		if seen, err = p.policy(ch.Table, "SELECT"); err != nil {
 			return err
 		}
 	}
@@ -191,7 +191,7 @@ func (p *Planner) guardInsert(ins *Insert, returns bool) error {
 	var seen Expr
 	var err error
 	if returns || ins.Conflict != nil && ins.Conflict.Set != nil {
-		if seen, err = p.policy(ins.Table, "SELECT", false); err != nil {
+		if seen, err = p.policy(ins.Table, "SELECT"); err != nil {
 			return err
 		}
 	}
@@ -199,7 +199,7 @@ func (p *Planner) guardInsert(ins *Insert, returns bool) error {
 	if ins.Rules, err = p.guardRules(ins.Table, plain, "INSERT", seen); err != nil || ins.Conflict == nil {
 		return err
 	}
-	using, err := p.policy(ins.Table, "UPDATE", false)
+	using, err := p.policy(ins.Table, "UPDATE")
 	if err != nil {
 		return err
 	}
@@ -231,7 +231,7 @@ func readsRows(set []*pg.Node, rest ...any) bool {
 
 // slowPolicy is the condition on rows of a table that the slow path reads.
 func (p *Planner) slowPolicy(table *catalog.Table) error {
-	policy, err := p.policy(table, "SELECT", false)
+	policy, err := p.policy(table, "SELECT")
 	if err != nil || policy == nil {
 		return err
 	}

@@ -52,25 +52,8 @@ func (r *rewriter) beforeCast(t *pg.TypeCast) (finish, error) {
 		return after, err
 	}
 	if from == datum.Numeric && r.writes(t.Arg) && !opaque(to) {
-		switch {
-		case to.IsString():
-			r.takesText(t.Arg)
-		case to == datum.Numeric && mod < 0:
-			if r.accepts {
-				r.takesText(t.Arg)
-			}
-		case to == datum.Numeric && numericType(mod) != numericType(-1): // of that scale to the engine
-			r.accepts = false
-			after, err := r.castCall(builtin.CastName(to, mod), t)
-			if after == nil || err != nil {
-				return nil, err
-			}
-			return func(n *pg.Node) (*pg.Node, error) {
-				out, err := after(n)
-				return cast(out, numericType(mod).SQL()), err
-			}, nil
-		case to.IsNumber():
-			return r.castCall(builtin.CastName(to, mod), t)
+		if after, err := r.writtenCast(to, mod, t); after != nil || err != nil {
+			return after, err
 		}
 	}
 	if r.castElsewhere(from, to, t) {
@@ -87,6 +70,31 @@ func (r *rewriter) beforeCast(t *pg.TypeCast) (finish, error) {
 		}
 		return castNode(arg, from, to, mod, t.TypeName)
 	}, nil
+}
+
+// writtenCast is the cast of a numeric that is a text; nil: it is as that of a decimal.
+func (r *rewriter) writtenCast(to datum.Type, mod int32, t *pg.TypeCast) (finish, error) {
+	switch {
+	case to.IsString():
+		r.takesText(t.Arg)
+	case to == datum.Numeric && mod < 0:
+		if r.accepts {
+			r.takesText(t.Arg)
+		}
+	case to == datum.Numeric && numericType(mod) != numericType(-1): // of that scale to the engine
+		r.accepts = false
+		after, err := r.castCall(builtin.CastName(to, mod), t)
+		if after == nil || err != nil {
+			return nil, err
+		}
+		return func(n *pg.Node) (*pg.Node, error) {
+			out, err := after(n)
+			return cast(out, numericType(mod).SQL()), err
+		}, nil
+	case to.IsNumber():
+		return r.castCall(builtin.CastName(to, mod), t)
+	}
+	return nil, nil
 }
 
 // numericCast is the cast of a constant to a numeric of a precision.

@@ -232,14 +232,6 @@ func specialLength(r *rewriter, f *pg.FuncCall) (finish, error) {
 	return func(n *pg.Node) (*pg.Node, error) { return cast(call(name, n.GetFuncCall().Args[0]), "INTEGER"), nil }, nil
 }
 
-func (r *rewriter) setting(name string) string {
-	if r.in.Session.Setting == nil {
-		return ""
-	}
-	v, _ := r.in.Session.Setting(name)
-	return v
-}
-
 // specialSetting is current_setting(name [, missing_ok]).
 func specialSetting(r *rewriter, f *pg.FuncCall) (finish, error) {
 	name, ok := "", false
