@@ -400,60 +400,6 @@ func specialCount(r *rewriter, f *pg.FuncCall) (finish, error) {
 	return func(n *pg.Node) (*pg.Node, error) { return renamed(n, "count", n.GetFuncCall().Args...), nil }, nil
 }
 
-// specialNow answers the time of the transaction.
-func specialNow(r *rewriter, _ *pg.FuncCall) (finish, error) {
-	return func(*pg.Node) (*pg.Node, error) { return r.nowNode(), nil }, nil
-}
-
-// specialTransaction numbers the transaction by when it began, in microseconds since 1970.
-func specialTransaction(r *rewriter, _ *pg.FuncCall) (finish, error) {
-	return func(*pg.Node) (*pg.Node, error) { return call("epoch_us", r.nowNode()), nil }, nil
-}
-
-func constantText(value func(*rewriter) string) special {
-	return func(r *rewriter, _ *pg.FuncCall) (finish, error) {
-		return func(*pg.Node) (*pg.Node, error) { return sqlText(value(r)), nil }, nil
-	}
-}
-
-// answers ignores the arguments of a function that has one answer here.
-func answers(answer func() *pg.Node) special {
-	return func(*rewriter, *pg.FuncCall) (finish, error) {
-		return func(*pg.Node) (*pg.Node, error) { return answer(), nil }, nil
-	}
-}
-
-// specialPgTypeof is pg_typeof(value): the number of its type.
-func specialPgTypeof(r *rewriter, f *pg.FuncCall) (finish, error) {
-	if len(f.Args) == 1 {
-		t := r.typeOf(f.Args[0])
-		if _, isText := literal(f.Args[0]); t != datum.Unknown || isText || f.Args[0].GetAConst().GetIsnull() {
-			return func(*pg.Node) (*pg.Node, error) { return cast(integer(int64(t.OID())), "BIGINT"), nil }, nil
-		}
-	}
-	return func(n *pg.Node) (*pg.Node, error) { return call("nd_typeof", n.GetFuncCall().Args...), nil }, nil
-}
-
-func specialCurrentSchema(r *rewriter, _ *pg.FuncCall) (finish, error) {
-	return func(*pg.Node) (*pg.Node, error) { return r.schema(), nil }, nil
-}
-
-func specialCurrentSchemas(r *rewriter, f *pg.FuncCall) (finish, error) {
-	a := &pg.A_ArrayExpr{Location: -1}
-	if len(f.Args) == 1 && f.Args[0].GetAConst().GetBoolval().GetBoolval() { // with those that are searched unasked
-		if t := r.in.Session.Temporary; t.Name != "" && !slices.Contains(r.in.Session.SearchPath, t.Name) {
-			a.Elements = append(a.Elements, text(t.Name))
-		}
-		a.Elements = append(a.Elements, text("pg_catalog"))
-	}
-	for _, name := range r.in.Session.SearchPath {
-		a.Elements = append(a.Elements, text(name))
-	}
-	return func(*pg.Node) (*pg.Node, error) {
-		return cast(&pg.Node{Node: &pg.Node_AArrayExpr{AArrayExpr: a}}, "VARCHAR[]"), nil
-	}, nil
-}
-
 // specialSubstring distinguishes positions from a pattern.
 func specialSubstring(r *rewriter, f *pg.FuncCall) (finish, error) {
 	pattern := false
