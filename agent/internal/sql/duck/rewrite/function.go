@@ -411,7 +411,7 @@ func specialSubstring(r *rewriter, f *pg.FuncCall) (finish, error) {
 	fixed := false
 	if len(f.Args) == 3 {
 		start, fixed = r.constantValue(f.Args[1])
-		ok := false
+		var ok bool
 		count, ok = r.constantValue(f.Args[2])
 		fixed = fixed && ok && start.Type == datum.Int4 && count.Type == datum.Int4 && count.I >= 0
 	}
