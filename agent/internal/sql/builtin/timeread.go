@@ -199,9 +199,7 @@ func (r *timeReader) plain(pattern string) (field *int64, digits int) {
 		return &r.seconds, len(pattern)
 	case "MM":
 		return &r.month, 2
-	case "DDD":
-		return &r.dayOfYear, 3
-	case "IDDD":
+	case "DDD", "IDDD":
 		return &r.dayOfYear, 3
 	case "DD":
 		return &r.day, 2
