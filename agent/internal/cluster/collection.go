@@ -35,6 +35,9 @@ type Collection struct {
 	RowSecurity      bool     `json:"rowSecurity,omitempty"`
 	ForceRowSecurity bool     `json:"forceRowSecurity,omitempty"`
 	Policies         []Policy `json:"policies,omitempty"` // by name
+	// CallsRevision counts what the functions that its expressions call were changed to, so
+	// that a change of one is one of the table.
+	CallsRevision uint64 `json:"callsRevision,omitempty"`
 	// Indexes are those beside the primary key, oldest first.
 	Indexes []Index `json:"indexes,omitempty"`
 	// Triggers are in the order in which they fire: by name.

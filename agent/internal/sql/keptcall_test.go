@@ -1,6 +1,9 @@
 package sql
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+)
 
 // TestPoliciesCallFunctions: row level security as multi-tenant applications have it, on both
 // paths.
@@ -146,4 +149,55 @@ func TestTemporaryFunctions(t *testing.T) {
 		{"create function no(r u) returns int language sql as 'select 1'", "0A000 a parameter that is a row is not supported"},
 	}...)
 	bob.want("42883 function pg_temp.hello does not exist", "select pg_temp.hello(1)")
+}
+
+// callsHeard has a node that has not heard of it write after a change of a function that an
+// expression of a table calls, by itself and in a transaction that began before. It returns
+// what went by the old one.
+func callsHeard(t *testing.T, faults Planted) error {
+	f := newFixture(t, nil)
+	f.server.cfg.Planted = faults
+	c := f.open()
+	c.run("create function inc(x int) returns int language sql immutable as 'select x + 1'")
+	c.run("create function small(x int) returns bool language plpgsql immutable as 'begin return x < 1000; end'")
+	c.run("create table t (id int primary key, d int default inc(0), g int generated always as (inc(id)) stored, check (small(id)))")
+	c.run("create role w login")
+	c.run("grant all on t to w")
+	for i, change := range []struct{ text, row string }{
+		{"create or replace function inc(x int) returns int language sql immutable as 'select x + 7'", "7|%d"},
+		{"create or replace function small(x int) returns bool language plpgsql immutable as 'begin return x < 0; end'", ""},
+		{"alter table t enable row level security", ""},
+		{"create or replace function small(x int) returns bool language plpgsql immutable as 'begin return x < 1000; end'", ""},
+		{"create policy p on t using (small(id))", "7|%d"},
+		{"create or replace function small(x int) returns bool language plpgsql immutable as 'begin return x > 1000; end'", ""},
+	} {
+		single, _ := f.behind(true)
+		block, _ := f.behind(true)
+		ids := []int{10 + i, 100 + i}
+		for _, s := range []*client{single, block} {
+			s.run("set role w")
+		}
+		block.run("begin")
+		block.run(fmt.Sprintf("insert into t values (%d)", ids[1]))
+		c.run(change.text)
+		single.run(fmt.Sprintf("insert into t values (%d)", ids[0]))
+		block.run("commit")
+		for _, id := range ids {
+			got := c.run(fmt.Sprintf("select d, g from t where id = %d", id))
+			want := "SELECT 0"
+			if change.row != "" {
+				want = fmt.Sprintf(change.row, id+7) + "\nSELECT 1"
+			}
+			if got != want && (id == ids[0] || got != "SELECT 0") {
+				return fmt.Errorf("after %q row %d is %q, not %q", change.text, id, got, want)
+			}
+		}
+	}
+	return nil
+}
+
+func TestChangedFunctionsAreHeardOf(t *testing.T) {
+	if err := callsHeard(t, Planted{}); err != nil {
+		t.Error(err)
+	}
 }

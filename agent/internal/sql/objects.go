@@ -82,7 +82,7 @@ func overtaken(err error) error {
 // publish has everybody see a draft, after transactions that are in its way. It returns the
 // operations that carry the changes on.
 func (s *Session) publish(ctx context.Context, d *catalog.Draft) (operations []string, err error) {
-	triggers := d.Retriggered(s.server.catalog.View())
+	redone := d.Redone(s.server.catalog.View())
 	for {
 		operations, err = s.server.catalog.Publish(ctx, d, s.options.User)
 		var refusal *metastate.Refusal
@@ -95,7 +95,7 @@ func (s *Session) publish(ctx context.Context, d *catalog.Draft) (operations []s
 		if err == nil && !d.Unchanged() {
 			s.settle(ctx)
 			s.barTruncated(ctx, d)
-			err = s.raiseTriggers(ctx, triggers)
+			err = s.raiseRedone(ctx, redone)
 		}
 		return operations, err
 	}
@@ -115,12 +115,12 @@ func (s *Session) commitObjects(ctx context.Context) (operations []string, err e
 		return nil, err
 	}
 	if len(bound) > 0 || s.tx.Wrote(keep) {
-		triggers := s.draft.Retriggered(s.server.catalog.View())
+		redone := s.draft.Redone(s.server.catalog.View())
 		part := &participant{session: s, draft: s.draft}
 		if err = s.tx.Commit(ctx, exec.CommitOptions{Keep: keep, With: part, Versions: bound}); err == nil && !s.draft.Unchanged() {
 			s.settle(ctx)
 			s.barTruncated(ctx, s.draft)
-			err = s.raiseTriggers(ctx, triggers)
+			err = s.raiseRedone(ctx, redone)
 		}
 		if err == nil && s.draft.CarriedOn() {
 			operations, err = s.resolved(ctx, part.id)

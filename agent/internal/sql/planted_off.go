@@ -15,6 +15,8 @@ func (Planted) missTrigger() bool { return false }
 
 func (Planted) missBody() bool { return false }
 
+func (Planted) missCall() bool { return false }
+
 func (Planted) tellsUndone() bool { return false }
 
 func (Planted) keepsUndone() bool { return false }

@@ -15,6 +15,9 @@ type Planted struct {
 	MissTrigger bool
 	// MissBody has a change of the function of a trigger be no change of the trigger's table.
 	MissBody bool
+	// MissCall has a change of a function that expressions of a table call be no change of the
+	// table.
+	MissCall bool
 	// TellUndone has what a transaction notified be told although it was rolled back.
 	TellUndone bool
 	// KeepUndone has ROLLBACK TO take back nothing of what was notified.
@@ -36,6 +39,8 @@ func (p Planted) endAfter() bool { return p.EndAfter }
 func (p Planted) missTrigger() bool { return p.MissTrigger }
 
 func (p Planted) missBody() bool { return p.MissBody }
+
+func (p Planted) missCall() bool { return p.MissCall }
 
 func (p Planted) tellsUndone() bool { return p.TellUndone }
 

@@ -39,11 +39,13 @@ func (s *Session) dropTrigger(ctx context.Context, node *syntax.DropTrigger) (st
 	})
 }
 
-// raiseTriggers has ranges refuse what is written by nodes that have not heard of a change
-// of triggers: once the statement is answered, nobody writes as if it had not been.
-func (s *Session) raiseTriggers(ctx context.Context, changed []catalog.Retriggered) error {
+// raiseRedone has ranges refuse what is written by nodes that have not heard of a change of
+// what is done beside or instead: once the statement is answered, nobody writes as if it had
+// not been.
+func (s *Session) raiseRedone(ctx context.Context, changed []catalog.Redone) error {
+	planted := s.server.cfg.Planted
 	for _, c := range changed {
-		if s.server.cfg.Planted.missTrigger() || s.server.cfg.Planted.missBody() && c.Body {
+		if planted.missTrigger() || planted.missBody() && c.Body || planted.missCall() && c.Calls {
 			break
 		}
 		version := c.Version
@@ -52,8 +54,8 @@ func (s *Session) raiseTriggers(ctx context.Context, changed []catalog.Retrigger
 		}
 		fence := []cluster.SchemaFence{{SchemaVersion: cluster.SchemaVersion{Collection: c.Object.RowsID(), Version: version}}}
 		if err := s.server.cfg.DB.Raise(ctx, c.Object.Collection.Pool, fence); err != nil {
-			return &Error{Code: "40003", Message: fmt.Sprintf("the triggers of table %q are changed, but not all ranges could be told", c.Object.Name), cause: err,
-				Detail: "Nodes that have not heard of the change may write by the old triggers for a while.", Hint: "Run the statement again, with OR REPLACE or IF EXISTS."}
+			return &Error{Code: "40003", Message: fmt.Sprintf("what is done when table %q is written to is changed, but not all ranges could be told", c.Object.Name), cause: err,
+				Detail: "Nodes that have not heard of the change may write as before for a while.", Hint: "Run the statement again, with OR REPLACE or IF EXISTS."}
 		}
 	}
 	return nil

@@ -23,3 +23,13 @@ func TestPlantedMissedBody(t *testing.T) {
 	}
 	t.Log(err)
 }
+
+// TestPlantedMissedCall proves that it is found if a change of a function that expressions of a
+// table call is answered while others may write by the old one.
+func TestPlantedMissedCall(t *testing.T) {
+	err := callsHeard(t, Planted{MissCall: true})
+	if err == nil {
+		t.Error("not found")
+	}
+	t.Log(err)
+}

@@ -145,13 +145,15 @@ func (d *Draft) Made(id cluster.ObjectID) bool {
 	return changed && !was
 }
 
-// Retriggered is a table whose writers a draft has do other things beside, by triggers or
-// since a foreign key is gone that references it, and the version that it has then.
-type Retriggered struct {
+// Redone is a table whose writers a draft has do other things beside or instead, and the
+// version that it has then: by triggers, since a foreign key is gone that references it, by
+// policies, or by functions that those or its expressions call.
+type Redone struct {
 	Object  *cluster.Object
 	Version uint64
-	// Body says that nothing is other but what functions do that its triggers call.
-	Body bool
+	// Body says that nothing is other but what functions do that its triggers call, and
+	// Calls that nothing is but those and what functions do that its expressions call.
+	Body, Calls bool
 }
 
 // forgets reports whether a foreign key that references was does not reference o.
@@ -168,18 +170,28 @@ func unrevised(o *cluster.Object) []cluster.TableTrigger {
 	return out
 }
 
-// Retriggered are the tables of the view of which that is so.
-func (d *Draft) Retriggered(view *metastate.View) []Retriggered {
+// secured reports whether row level security is the same.
+func secured(o, was *cluster.Object) bool {
+	a, b := o.Collection, was.Collection
+	return a.RowSecurity == b.RowSecurity && a.ForceRowSecurity == b.ForceRowSecurity && reflect.DeepEqual(a.Policies, b.Policies)
+}
+
+// Redone are the tables of the view of which that is so.
+func (d *Draft) Redone(view *metastate.View) []Redone {
 	if d == nil {
 		return nil
 	}
-	var out []Retriggered
+	var out []Redone
 	for _, id := range slices.Sorted(maps.Keys(d.put)) {
 		o, was := d.put[id], view.Objects[id]
-		if o == nil || was == nil || o.Collection == nil || was.Collection == nil || reflect.DeepEqual(o.Collection.Triggers, was.Collection.Triggers) && !forgets(o, was) {
+		if o == nil || was == nil || o.Collection == nil || was.Collection == nil {
 			continue
 		}
-		out = append(out, Retriggered{o, d.seen[id] + 1, !forgets(o, was) && reflect.DeepEqual(unrevised(o), unrevised(was))})
+		fires, calls := !reflect.DeepEqual(o.Collection.Triggers, was.Collection.Triggers), o.Collection.CallsRevision != was.Collection.CallsRevision
+		other := forgets(o, was) || !secured(o, was) || !reflect.DeepEqual(unrevised(o), unrevised(was))
+		if fires || calls || other {
+			out = append(out, Redone{Object: o, Version: d.seen[id] + 1, Body: !calls && !other, Calls: calls && !other})
+		}
 	}
 	return out
 }

@@ -161,13 +161,15 @@ func (s Scope) settleTriggers(next *Draft, gone *going) (lines, cascades []strin
 	return lines, cascades
 }
 
-// refire has tables and views whose triggers call a function be other ones: who writes by
-// what it was before is refused.
+// refire has tables and views whose triggers call a function, and tables whose expressions
+// do, be other ones: who writes by what it was before is refused.
 func (s Scope) refire(next *Draft, function cluster.ObjectID) *Draft {
 	s.Draft = next
 	calls := func(t cluster.TableTrigger) bool { return t.Function == function }
 	for _, o := range s.objects(func(o *cluster.Object) bool { return slices.Contains(o.Needs, function) }) {
-		if !slices.ContainsFunc(triggersOf(o), calls) {
+		fires := slices.ContainsFunc(triggersOf(o), calls)
+		computes := o.Collection != nil && slices.Contains(calledBy(callTexts(o.Collection)...), function)
+		if !fires && !computes {
 			continue
 		}
 		changed, list := withTriggers(o)
@@ -175,6 +177,9 @@ func (s Scope) refire(next *Draft, function cluster.ObjectID) *Draft {
 			if calls((*list)[i]) {
 				(*list)[i].Revision++
 			}
+		}
+		if computes {
+			changed.Collection.CallsRevision++
 		}
 		s.Draft = s.change(o, changed)
 	}
