@@ -300,8 +300,8 @@ func (s *Session) runPlanned(ctx context.Context, p *Prepared, q *syntax.Query, 
 	if err := s.permitQuery(p, q); err != nil {
 		return "", err
 	}
-	if q.Explain && !q.Analyze {
-		return s.explain(p, sink)
+	if q.Explain != nil && !q.Explain.Analyze {
+		return explained(p, q.Explain, nil, sink)
 	}
 	plan := p.plan
 	if err := s.runnable(p); err != nil {
@@ -339,7 +339,7 @@ func (s *Session) runPlanned(ctx context.Context, p *Prepared, q *syntax.Query, 
 	if ts != 0 && reading.Consistency == kv.AsOf && plan.Locks() != nil {
 		return "", syntax.Unsupported(plan.Locks().Strength.String()+" with AS OF SYSTEM TIME", "The rows of the past cannot be locked.")
 	}
-	if q.Analyze {
+	if q.Explain != nil {
 		out = &output{sink: nobody{}}
 		reading.Trace = &kv.Trace{}
 	}
@@ -358,8 +358,8 @@ func (s *Session) runPlanned(ctx context.Context, p *Prepared, q *syntax.Query, 
 	if err != nil {
 		return "", err
 	}
-	if q.Analyze {
-		return s.analyzed(p, &analysis{reads: reading.Trace.Reads(), rows: n, took: time.Since(began), now: s.server.cfg.Now()}, sink)
+	if q.Explain != nil {
+		return explained(p, q.Explain, &analysis{reads: reading.Trace.Reads(), rows: n, took: time.Since(began), now: s.server.cfg.Now()}, sink)
 	}
 	if err := out.begin(); err != nil {
 		return "", err
@@ -572,15 +572,4 @@ func (o *output) row(row []datum.Datum) error {
 	}
 	o.rows++
 	return o.sink.Row(row)
-}
-
-// explain shows how a statement would be run.
-func (s *Session) explain(p *Prepared, sink RowSink) (string, error) {
-	out := &output{sink: sink, columns: p.Columns}
-	for _, line := range p.plan.Explain() {
-		if err := out.row([]datum.Datum{datum.MakeText(line)}); err != nil {
-			return "", err
-		}
-	}
-	return "EXPLAIN", nil
 }

@@ -211,14 +211,14 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 }
 
 // describe says of which types the parameters and the columns of a plan are.
-func (p *Prepared) describe(plan *queryplan.Plan, explain bool) {
+func (p *Prepared) describe(plan *queryplan.Plan, explain *syntax.Explain) {
 	p.ParamOIDs = make([]uint32, len(plan.Params))
 	p.ParamTypes = plan.Params
 	for i, t := range plan.Params {
 		p.ParamOIDs[i] = t.OID()
 	}
-	if p.Columns = wireColumns(plan.Columns); explain {
-		p.Columns = []Column{textColumn("QUERY PLAN")}
+	if p.Columns = wireColumns(plan.Columns); explain != nil {
+		p.Columns = explainColumns(explain)
 	}
 }
 
@@ -246,6 +246,13 @@ func wireColumns(in []queryplan.Column) []Column {
 		}
 	}
 	return out
+}
+
+func explainColumns(e *syntax.Explain) []Column {
+	if e.JSON {
+		return []Column{typedColumn("QUERY PLAN", datum.JSON)}
+	}
+	return []Column{textColumn("QUERY PLAN")}
 }
 
 func textColumn(name string) Column { return typedColumn(name, datum.Text) }

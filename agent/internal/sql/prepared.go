@@ -111,7 +111,9 @@ func (s *Session) describeNamed(p *Prepared, node *syntax.ExecuteStatement) erro
 	if !ok {
 		return errUnnamed(node.Name)
 	}
-	p.Columns = of.Columns
+	if p.Columns = of.Columns; node.Explain != nil {
+		p.Columns = explainColumns(node.Explain)
+	}
 	return nil
 }
 
@@ -132,6 +134,14 @@ func (s *Session) executeNamed(ctx context.Context, node *syntax.ExecuteStatemen
 			return "", err
 		}
 		args = append(args, v)
+	}
+	if node.Explain != nil {
+		q := *of.statement.Node.(*syntax.Query) //nolint:forcetypeassert // nothing else is prepared by PREPARE
+		q.Explain = node.Explain
+		of = &Prepared{statement: &syntax.Statement{Text: of.statement.Text, Node: &q}, announced: of.ParamTypes}
+		if err := s.prepareQuery(ctx, of, &q); err != nil {
+			return "", unplaced(err)
+		}
 	}
 	tag, err := s.execute(ctx, of, args, sink, at)
 	if err != nil {

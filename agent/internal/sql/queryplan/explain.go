@@ -9,122 +9,151 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
-// Explain says in words how the plan is run.
-func (p *Plan) Explain() []string {
+// Explain says how the plan is run.
+func (p *Plan) Explain() *Step {
 	switch {
+	case p.With != nil:
+		return p.With.explain()
 	case p.Select != nil:
 		return p.Select.explain()
 	case p.Slow != nil:
-		return []string{"SQL engine over scans of: " + tableNames(p)}
+		return p.explainSlow()
 	case p.Insert != nil:
 		return p.Insert.explain()
 	case p.Instead != nil:
-		return []string{"INSTEAD OF " + p.Instead.Event + " triggers of " + p.Instead.View.Name()}
+		return step("Instead Of", "INSTEAD OF "+p.Instead.Event+" triggers of "+p.Instead.View.Name()).
+			with("Operation", p.Instead.Event).with("Relation Name", p.Instead.View.Name())
+	case p.Merge != nil:
+		return p.Merge.explain()
+	case p.Call != nil:
+		return step("Call", "Call of a procedure")
 	default:
 		return p.Change.explain()
 	}
 }
 
-func tableNames(p *Plan) string {
-	if len(p.Tables) == 0 {
-		return "the tables that it names"
-	}
+func (p *Plan) explainSlow() *Step {
 	names := make([]string, len(p.Tables))
+	out := step("SQL Engine", "SQL engine over scans of: the tables that it names")
 	for i, t := range p.Tables {
 		names[i] = t.Name()
+		out.Inputs = append(out.Inputs, step("Scan").of(t))
 	}
-	return strings.Join(names, ", ")
+	if len(names) > 0 {
+		out.Text[0] = "SQL engine over scans of: " + strings.Join(names, ", ")
+	}
+	return out
 }
 
-func (s *Select) explain() []string {
+func (w *With) explain() *Step {
+	out := w.Main.Explain()
+	out = &Step{Type: "With", Text: []string{"Main query"}, Inputs: []*Step{out}}
+	for _, part := range w.Parts {
+		name := "CTE " + part.name
+		out.Inputs = append(out.Inputs, step("CTE", name).with("CTE Name", part.name).over(part.Plan.Explain()))
+	}
+	return out
+}
+
+func (s *Select) explain() *Step {
 	if s.Table == nil {
-		return []string{"Result"}
+		return step("Result", "Result")
 	}
 	if s.Group != nil && s.Group.Ends != nil {
-		lines := []string{"Result"}
+		out := step("Result", "Result")
 		for _, end := range s.Group.Ends {
-			for _, l := range end.explain() {
-				lines = append(lines, "  "+l)
-			}
+			out.Inputs = append(out.Inputs, end.explain())
 		}
-		return lines
+		return out
 	}
-	lines := s.Access.explain(s.Table, s.Reverse)
+	out := s.Access.explain(s.Table, s.Reverse)
 	switch {
 	case s.Access.Index != nil:
 	case s.Ordered && s.Reverse:
-		lines[0] += " by key, backwards"
+		out.Text[0] += " by key, backwards"
+		out.with("Scan Direction", "Backward")
 	case s.Ordered:
-		lines[0] += " by key"
+		out.Text[0] += " by key"
+		out.with("Scan Direction", "Forward")
 	}
 	switch {
 	case s.Filter == nil:
 	case s.Program != nil && s.Group == nil:
-		lines = append(lines, "  Filter on data nodes")
+		out.filtered("  Filter on data nodes", "data nodes")
 	default:
-		lines = append(lines, "  Filter")
+		out.filtered("  Filter", "gateway")
 	}
 	if len(s.rowOrder()) > 0 {
-		lines = append(lines, "  Sort in memory")
+		out = after("Sort", "Sort in memory", out)
 	}
 	if s.Lock != nil {
-		lines = append(lines, "  Lock rows "+s.Lock.String())
+		out = after("LockRows", "Lock rows "+s.Lock.String(), out).with("Lock Strength", s.Lock.String())
 	}
 	if s.Group != nil {
-		lines = s.explainGroup(lines)
+		out = s.explainGroup(out)
 		if len(s.Sort) > 0 {
-			lines = append(lines, "  Sort in memory")
+			out = after("Sort", "Sort in memory", out)
 		}
 	}
 	if s.Limit != nil {
-		lines = append(lines, "  Limit")
+		out = after("Limit", "Limit", out)
 	}
-	return lines
+	return out
 }
 
-// explainGroup says that the rows above are added up, and where.
-func (s *Select) explainGroup(lines []string) []string {
-	by := ""
+// explainGroup says that the rows of a step are added up, and where.
+func (s *Select) explainGroup(rows *Step) *Step {
+	by, strategy := "", "Plain"
 	if len(s.Group.By) > 0 {
-		by = "Group"
+		by, strategy = "Group", "Hashed"
 	}
 	if s.Program == nil {
-		return append(lines, "  "+by+"Aggregate")
+		return after("Aggregate", by+"Aggregate", rows).with("Strategy", strategy).with("Partial Mode", "Simple")
 	}
-	return append(lines, "  Partial "+by+"Aggregate on data nodes", "  Finalize "+by+"Aggregate")
+	rows = after("Aggregate", "Partial "+by+"Aggregate on data nodes", rows).
+		with("Strategy", strategy).with("Partial Mode", "Partial").with("Run At", "data nodes")
+	return after("Aggregate", "Finalize "+by+"Aggregate", rows).with("Strategy", strategy).with("Partial Mode", "Finalize")
 }
 
-func (a *Access) explain(table *catalog.Table, reverse bool) []string {
+func (a *Access) explain(table *catalog.Table, reverse bool) *Step {
 	switch {
 	case a.Index != nil:
 		return a.explainIndex(table, reverse)
 	case a.ByKey():
-		return []string{fmt.Sprintf("Key lookup in %s", table.Name())}
+		return step("Key Lookup", "Key lookup in "+table.Name()).of(table)
 	case a.Bounded():
-		return []string{fmt.Sprintf("Range scan of %s", table.Name())}
+		return step("Range Scan", "Range scan of "+table.Name()).of(table)
 	default:
-		return []string{fmt.Sprintf("Full scan of %s", table.Name())}
+		return step("Full Scan", "Full scan of "+table.Name()).of(table)
 	}
 }
 
-func (a *Access) explainIndex(table *catalog.Table, reverse bool) []string {
-	what := "Index Scan"
+func (a *Access) explainIndex(table *catalog.Table, reverse bool) *Step {
+	what, direction, text := "Index Scan", "Forward", ""
 	if a.Covering {
 		what = "Index Only Scan"
 	}
+	text = what
 	if reverse {
-		what += " Backward"
+		direction, text = "Backward", what+" Backward"
 	}
-	lines := []string{fmt.Sprintf("%s using %s on %s", what, a.Index.Index.Name(), table.Name())}
+	out := step(what, fmt.Sprintf("%s using %s on %s", text, a.Index.Index.Name(), table.Name())).
+		with("Scan Direction", direction).with("Index Name", a.Index.Index.Name()).of(table)
 	if a.Recheck != "" {
-		return append(lines, "  Index Cond: "+a.Recheck, "  Recheck Cond: "+a.Recheck)
+		out.Text = append(out.Text, "  Index Cond: "+a.Recheck, "  Recheck Cond: "+a.Recheck)
+		return out.with("Index Cond", a.Recheck).with("Recheck Cond", a.Recheck)
 	}
+	cond := ""
 	if parts := a.conditions(table); len(parts) == 1 {
-		lines = append(lines, "  Index Cond: "+parts[0])
+		cond = parts[0]
 	} else if len(parts) > 1 {
-		lines = append(lines, "  Index Cond: ("+strings.Join(parts, " AND ")+")")
+		cond = "(" + strings.Join(parts, " AND ") + ")"
 	}
-	return lines
+	if cond != "" {
+		out.Text = append(out.Text, "  Index Cond: "+cond)
+		out.with("Index Cond", cond)
+	}
+	return out
 }
 
 // conditions are what the entries have to be, in words.
@@ -198,22 +227,21 @@ func valueText(e Expr) string {
 	return "a value of the statement"
 }
 
-func (i *Insert) explain() []string {
-	lines := []string{"Insert into " + i.Table.Name()}
+func (i *Insert) explain() *Step {
+	out := step("ModifyTable", "Insert into "+i.Table.Name()).with("Operation", "Insert").of(i.Table)
 	if i.Conflict != nil {
-		lines[0] += ", on conflict of " + i.Conflict.explain() + " " + map[bool]string{true: "do nothing", false: "update"}[i.Conflict.Set == nil]
+		does := map[bool]string{true: "do nothing", false: "update"}[i.Conflict.Set == nil]
+		out.Text[0] += ", on conflict of " + i.Conflict.explain() + " " + does
+		out.with("Conflict Resolution", strings.ToUpper(does)).with("Conflict Arbiter", i.Conflict.explain())
 	}
 	switch {
 	case i.Select != nil:
-		for _, l := range i.Select.explain() {
-			lines = append(lines, "  "+l)
-		}
+		return out.over(i.Select.explain())
 	case i.Slow != nil:
-		lines = append(lines, "  SQL engine")
+		return out.over(step("SQL Engine", "SQL engine"))
 	default:
-		lines = append(lines, fmt.Sprintf("  %d rows of values", len(i.Rows)))
+		return out.over(step("Values Scan", fmt.Sprintf("%d rows of values", len(i.Rows))).with("Rows", len(i.Rows)))
 	}
-	return lines
 }
 
 func (c *Conflict) explain() string {
@@ -227,27 +255,34 @@ func (c *Conflict) explain() string {
 	}
 }
 
-func (c *Change) explain() []string {
-	verb := "Update "
+func (c *Change) explain() *Step {
+	verb, operation := "Update ", "Update"
 	if c.Delete {
-		verb = "Delete from "
+		verb, operation = "Delete from ", "Delete"
 	}
-	lines := []string{verb + c.Table.Name()}
+	out := step("ModifyTable", verb+c.Table.Name()).with("Operation", operation).of(c.Table)
 	if c.Slow != nil {
-		return append(lines, "  SQL engine")
+		return out.over(step("SQL Engine", "SQL engine"))
 	}
+	var rows *Step
 	if c.Keys != nil {
-		lines = append(lines, "  Keys of:")
-		for _, l := range c.Keys.Select.explain() {
-			lines = append(lines, "    "+l)
-		}
+		rows = step("Key Lookup", "Keys of:").of(c.Table).over(c.Keys.Select.explain())
 	} else {
-		for _, l := range c.Access.explain(c.Table, false) {
-			lines = append(lines, "  "+l)
-		}
+		rows = c.Access.explain(c.Table, false)
 	}
 	if c.Filter != nil {
-		lines = append(lines, "    Filter")
+		rows.filtered("  Filter", "gateway")
 	}
-	return lines
+	return out.over(rows)
+}
+
+func (m *Merge) explain() *Step {
+	out := step("ModifyTable", "Merge on "+m.Table.Name()).with("Operation", "Merge").of(m.Table)
+	for _, c := range m.Changes {
+		out.over(c.explain())
+	}
+	for _, i := range m.Inserts {
+		out.over(i.explain())
+	}
+	return out
 }

@@ -152,9 +152,6 @@ func (p *Planner) planQuery(ctx context.Context, q *syntax.Query, out *Plan) (er
 	case q.Update != nil:
 		err = p.update(ctx, q.Update, out)
 	case q.Merge != nil:
-		if q.Explain {
-			return syntax.Unsupported("EXPLAIN of MERGE", "Explain UPDATE ... FROM or INSERT ... SELECT of the same tables.")
-		}
 		err = p.merge(ctx, q.Merge, out)
 	default:
 		err = p.delete(ctx, q.Delete, out)

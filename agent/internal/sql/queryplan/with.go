@@ -96,8 +96,6 @@ func (p *Planner) with(ctx context.Context, q *syntax.Query, out *Plan) (ok bool
 	switch {
 	case w.GetRecursive():
 		return true, syntax.Unsupported("WITH RECURSIVE that "+does+" rows", "Leave RECURSIVE out, or use several statements.")
-	case q.Explain:
-		return true, syntax.Unsupported("EXPLAIN of a WITH that "+does+" rows", "Explain its queries one by one.")
 	case q.AsOf != nil:
 		return true, syntax.Unsupported("a WITH that "+does+" rows with AS OF SYSTEM TIME", "Use several statements.")
 	}

@@ -334,7 +334,7 @@ func (b *bodyParser) queryUntil(until ...string) (BodyStatement, *Error) {
 	switch {
 	case !ok && into == nil && !perform:
 		return &BodyCommand{SQL: text, Position: start + 1}, nil
-	case !ok || q.Explain:
+	case !ok || q.Explain != nil:
 		return nil, &Error{Code: codeNotSupported, Message: "this statement in a body is not supported", Hint: "EXPLAIN and INTO of such a statement are for clients.", Position: start + 1}
 	}
 	return &BodyQuery{SQL: text, Query: q, Into: into, Perform: perform, Position: start + 1}, nil

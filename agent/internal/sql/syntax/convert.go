@@ -178,38 +178,6 @@ func convertOthers(stmt *pg.Node, _, text string) (Node, *Error) {
 	}
 }
 
-func convertExplain(e *pg.ExplainStmt, text string) (Node, *Error) {
-	analyze := false
-	for _, o := range e.GetOptions() {
-		switch name := o.GetDefElem().GetDefname(); name {
-		case "verbose", "costs", "format", "timing", "summary":
-		case "analyze":
-			analyze = !isOff(o.GetDefElem().GetArg())
-		default:
-			return nil, Unsupported("EXPLAIN "+name, "EXPLAIN shows how the statement would be run, EXPLAIN ANALYZE how it was run.")
-		}
-	}
-	node, err := convert(e.GetQuery(), "TABLE", text)
-	if err != nil {
-		return nil, err
-	}
-	q, ok := node.(*Query)
-	if !ok {
-		return nil, Unsupported("EXPLAIN of this statement", "")
-	}
-	q.Explain, q.Analyze = true, analyze
-	return q, nil
-}
-
-// isOff reads an option that is on unless it says otherwise.
-func isOff(n *pg.Node) bool {
-	value := n.GetString_().GetSval()
-	if value == "" {
-		value, _ = constantText(n)
-	}
-	return value == "off" || value == "false" || value == "0" || n.GetInteger() != nil && n.GetInteger().GetIval() == 0
-}
-
 // unsupportedStatement is for what has no type here: it says what to do instead, where
 // there is something.
 func unsupportedStatement(stmt *pg.Node) *Error {

@@ -19,6 +19,8 @@ type ExecuteStatement struct {
 	Name string
 	// Arguments are the texts of expressions.
 	Arguments []string `json:",omitempty"`
+	// Explain says to show the plan of the statement instead; nil: it does not.
+	Explain *Explain `json:",omitempty"`
 }
 
 // Deallocate is DEALLOCATE; All has no name.

@@ -21,10 +21,8 @@ type Query struct {
 	Merge  *pg.MergeStmt `json:",omitempty"`
 	// Call says that it is CALL: Select has the call alone.
 	Call bool `json:",omitempty"`
-	// Explain says to show the query plan instead.
-	Explain bool
-	// Analyze, with Explain, says to run the statement and to tell how it went.
-	Analyze bool
+	// Explain says to show the query plan instead; nil: it does not.
+	Explain *Explain `json:",omitempty"`
 	// AsOf is the expression of AS OF SYSTEM TIME, of a SELECT; nil: there is none.
 	AsOf *pg.Node
 }

@@ -49,7 +49,7 @@ func describe(n Node) string {
 	case q.Delete != nil:
 		what = "delete"
 	}
-	if q.Explain {
+	if q.Explain != nil {
 		what = "explain " + what
 	}
 	return what
