@@ -1,7 +1,6 @@
 package sql
 
 import (
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -77,18 +76,4 @@ func TestWhichStatementsReadThePast(t *testing.T) {
 	c.run("commit")
 	c.run("set nodedb.read_consistency = strong")
 	past(false, "select v from t where id = 1")
-}
-
-func TestExplainAnalyzeRunsTheStatement(t *testing.T) {
-	c := newFixture(t, nil).open()
-	c.run("create table t (id int8 primary key, v int8)")
-	got := c.run("explain analyze insert into t values (1, 1), (2, 2)")
-	if !strings.Contains(got, "Insert into t\n") || !strings.Contains(got, "Rows: 2\n") {
-		t.Errorf("got %s", got)
-	}
-	got = c.run("explain (analyze, costs off) select v from t where id = 1")
-	if !regexp.MustCompile(`(?s)^Key lookup in t\n.*Rows: 1\nTime: [0-9.]+ ms\nEXPLAIN$`).MatchString(got) {
-		t.Errorf("got %s", got)
-	}
-	c.want("Full scan of t\nEXPLAIN", "explain (analyze off) select v from t")
 }
