@@ -93,6 +93,14 @@ async function crud() {
 async function related() {
   const found = await db.query.authors.findMany({ with: { books: { orderBy: (b, { desc }) => [desc(b.price)], limit: 1 } } });
   assert.deepStrictEqual(found.map((a) => a.books.map((b) => b.title)), [['Book 3']]);
+  const nested = await db.query.authors.findMany({
+    limit: 5, columns: { name: true }, orderBy: (a, { asc }) => asc(a.name),
+    with: { books: { limit: 1, offset: 1, orderBy: (b, { desc }) => [desc(b.price)], with: { author: { columns: { id: true }, with: { books: { limit: 2, orderBy: (b, { asc }) => [asc(b.title)], columns: { title: true } } } } } } },
+  });
+  assert.deepStrictEqual(nested.map((a) => [a.name, a.books.map((b) => [b.title, b.author.books])]),
+    [['Ada', [['Book 2', [{ title: 'Book 2' }, { title: 'Book 3' }]]]]]);
+  const one = await db.query.books.findFirst({ where: (b, { eq: is }) => is(b.title, 'Book 2'), with: { author: { with: { books: { limit: 1 } } } } });
+  assert.strictEqual(one.author.books.length, 1);
 }
 
 async function upsert() {

@@ -75,6 +75,7 @@ func (r *rewriter) query(s *pg.SelectStmt, parent *scope) (columns, error) {
 	if err := sortable(s); err != nil {
 		return columns{}, err
 	}
+	counted := counts(s, parent)
 	var out columns
 	var err error
 	switch {
@@ -96,30 +97,7 @@ func (r *rewriter) query(s *pg.SelectStmt, parent *scope) (columns, error) {
 	if err := r.list(s.SortClause); err != nil {
 		return columns{}, err
 	}
-	return out, r.limit(s)
-}
-
-func (r *rewriter) limit(s *pg.SelectStmt) error {
-	if s.LimitOption == pg.LimitOption_LIMIT_OPTION_WITH_TIES {
-		return unsupported(0, "FETCH FIRST WITH TIES")
-	}
-	for _, n := range []**pg.Node{&s.LimitCount, &s.LimitOffset} {
-		if (*n).GetAConst().GetIsnull() { // LIMIT ALL
-			*n = nil
-		}
-		if v := (*n).GetAConst().GetIval().GetIval(); v < 0 && n == &s.LimitOffset {
-			return errorf("2201X", 0, "OFFSET must not be negative")
-		}
-		r.paramIs(*n, datum.Int8)
-		var err error
-		if *n, err = r.node(*n); err != nil {
-			return err
-		}
-	}
-	if s.LimitCount == nil && s.LimitOffset == nil {
-		s.LimitOption = pg.LimitOption_LIMIT_OPTION_DEFAULT
-	}
-	return nil
+	return out, r.limit(s, out, counted)
 }
 
 func (r *rewriter) with(w *pg.WithClause) error {

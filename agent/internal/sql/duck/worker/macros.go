@@ -16,6 +16,10 @@ func macros() []string {
 			WHEN a.k IN ('F', 'S') THEN [a.o || '=U/' || a.o] WHEN a.k = 'L' THEN [a.o || '=rw/' || a.o] ELSE CAST([] AS VARCHAR[]) END)[1]`,
 		`nd_oid(n) AS CASE WHEN n < 0 OR n > 4294967295 THEN error('ND22003 OID out of range') ELSE CAST(n AS BIGINT) END`,
 
+		// Whether a row is within LIMIT l OFFSET o, by its number and that of the first of its ties.
+		`nd_within_limit(n, first, l, o) AS CASE WHEN l < 0 THEN error('ND2201W LIMIT must not be negative')
+			WHEN o < 0 THEN error('ND2201X OFFSET must not be negative')
+			ELSE n > coalesce(o, 0) AND (l IS NULL OR l > 0 AND first - coalesce(o, 0) <= l) END`,
 		`nd_substring_from(s, start) AS substring(s, greatest(start, 1))`,
 		// Positions before the first character count: substring('abc', 0, 2) is 'a'.
 		`nd_substring(s, start, n) AS list_transform([{'b': start, 'n': n}], lambda p:
