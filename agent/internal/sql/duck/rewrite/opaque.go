@@ -29,6 +29,10 @@ func mixed(a, b datum.Type) datum.Type {
 var opaqueFunctions = []string{"count", "min", "max", "array_agg", "any_value", "first_value", "last_value", "nth_value", "lag", "lead",
 	"array_length", "array_upper", "array_lower", "cardinality", "array_append", "array_prepend", "array_cat", "array_remove", "array_position", "unnest"}
 
+// enumFunctions make json of the names of enums' values.
+var enumFunctions = table(same(`json_build_array jsonb_build_array json_build_object jsonb_build_object to_json to_jsonb
+	row_to_json array_to_json json_agg jsonb_agg json_object_agg jsonb_object_agg`), nil)
+
 // opaqueCall refuses a function of a value that DuckDB does not know.
 func (r *rewriter) opaqueCall(f *pg.FuncCall) error {
 	name := lastName(f.Funcname)
@@ -36,15 +40,21 @@ func (r *rewriter) opaqueCall(f *pg.FuncCall) error {
 		t := r.typeOf(a)
 		if t == datum.Unknown {
 			t = r.wholeRow(a)
-			if t != datum.Unknown {
+			if t != datum.Unknown && !(r.onlyEnums(a) && has(enumFunctions, name)) {
 				return refuseOpaque(f.Location, "the function "+name+" of a row with a value", t)
 			}
 		}
-		if opaque(t) && !slices.Contains(opaqueFunctions, name) {
+		if opaque(t) && !slices.Contains(opaqueFunctions, name) && !(t.Elem().IsEnum() && has(enumFunctions, name)) {
 			return refuseOpaque(f.Location, "the function "+name, t)
 		}
 	}
 	return nil
+}
+
+// onlyEnums reports whether of the columns of a row, which are known, none is opaque but enums.
+func (r *rewriter) onlyEnums(n *pg.Node) bool {
+	rel := r.rowOf(n)
+	return rel != nil && !slices.ContainsFunc(rel.columns, func(c column) bool { return opaque(c.typ) && !c.typ.Elem().IsEnum() })
 }
 
 // wholeRow finds an opaque column of the relation whose rows n names.
@@ -169,6 +179,29 @@ func enumText(n *pg.Node, t datum.Type) (*pg.Node, error) {
 		return cast(null(), "VARCHAR"), nil
 	}
 	return cast(&pg.Node{Node: &pg.Node_CaseExpr{CaseExpr: c}}, "VARCHAR"), nil
+}
+
+// enumTexts are the names of values, or of the elements of arrays, of an enum.
+func enumTexts(n *pg.Node, t datum.Type) (*pg.Node, error) {
+	if !t.IsArray() {
+		return enumText(n, t)
+	}
+	keys, names := &pg.A_ArrayExpr{Location: -1}, &pg.A_ArrayExpr{Location: -1}
+	for _, l := range t.EnumType().Labels {
+		v, err := datum.ParseText(t.Elem(), l.Name, nil)
+		if err != nil {
+			return nil, err
+		}
+		key, err := constantOf(v)
+		if err != nil {
+			return nil, err
+		}
+		keys.Elements, names.Elements = append(keys.Elements, key), append(names.Elements, text(l.Name))
+	}
+	array := func(a *pg.A_ArrayExpr, of string) *pg.Node {
+		return cast(&pg.Node{Node: &pg.Node_AArrayExpr{AArrayExpr: a}}, of+"[]")
+	}
+	return call("nd_labels", n, array(keys, "BLOB"), array(names, "VARCHAR")), nil
 }
 
 func refuseOpaque(location int32, what string, t datum.Type) *Error {

@@ -150,7 +150,46 @@ func (r *rewriter) asJSON(n *pg.Node) func(*pg.Node) *pg.Node {
 		r.takesText(n)
 	}
 	meaning := r.meaning(n)
-	return func(n *pg.Node) *pg.Node { return call("nd_json", n, meaning) }
+	named := r.named(n)
+	return func(n *pg.Node) *pg.Node { return call("nd_json", named(n), meaning) }
+}
+
+// named makes the names of an enum's values of them; of others it makes what they are.
+func (r *rewriter) named(n *pg.Node) func(*pg.Node) *pg.Node {
+	t, rel := r.typeOf(n), r.rowOf(n)
+	return func(n *pg.Node) *pg.Node {
+		out := n
+		var err error
+		if rel != nil {
+			out, err = namedRow(n, rel)
+		} else if t.Elem().IsEnum() {
+			out, err = enumTexts(n, t)
+		}
+		if err != nil {
+			r.refuse(err)
+		}
+		return out
+	}
+}
+
+// namedRow is a row with the names of the values of enums.
+func namedRow(n *pg.Node, rel *relation) (*pg.Node, error) {
+	update := []*pg.Node{n}
+	for _, c := range rel.columns {
+		if c.hidden || !c.typ.Elem().IsEnum() {
+			continue
+		}
+		value, err := enumTexts(call("struct_extract", clone(n), text(c.name)), c.typ)
+		if err != nil {
+			return nil, err
+		}
+		update = append(update, &pg.Node{Node: &pg.Node_NamedArgExpr{NamedArgExpr: &pg.NamedArgExpr{Name: c.name, Arg: value, Argnumber: -1, Location: -1}}})
+	}
+	if len(update) == 1 {
+		return n, nil
+	}
+	isNull := &pg.Node{Node: &pg.Node_NullTest{NullTest: &pg.NullTest{Arg: clone(n), Nulltesttype: pg.NullTestType_IS_NULL, Location: -1}}}
+	return &pg.Node{Node: &pg.Node_CaseExpr{CaseExpr: &pg.CaseExpr{Args: []*pg.Node{caseWhen(not(isNull), call("struct_update", update...))}, Location: -1}}}, nil
 }
 
 // orNull makes of a missing json that of a null.
@@ -214,8 +253,8 @@ func (r *rewriter) key(n *pg.Node, whenNull string) func(*pg.Node) *pg.Node {
 		}
 	}
 	r.paramIs(n, datum.Text)
-	meaning := r.meaning(n)
-	return func(n *pg.Node) *pg.Node { return call("nd_json_key", n, meaning, text(whenNull)) }
+	meaning, named := r.meaning(n), r.named(n)
+	return func(n *pg.Node) *pg.Node { return call("nd_json_key", named(n), meaning, text(whenNull)) }
 }
 
 // jsonObject is json_build_object.
@@ -256,14 +295,20 @@ func jsonAgg(r *rewriter, f *pg.FuncCall) (finish, error) {
 	if len(f.Args) != 1 {
 		return nil, errorf("42883", f.Location, "function %s(%s) does not exist", name, r.signature(f))
 	}
-	between := ", "
-	if t := r.typeOf(f.Args[0]); t.IsArray() || r.rowOf(f.Args[0]) != nil || f.Args[0].GetRowExpr() != nil {
-		between = ", \n "
-	}
+	t := r.typeOf(f.Args[0])
+	lines := t.IsArray() || r.rowOf(f.Args[0]) != nil || f.Args[0].GetRowExpr() != nil
 	form := r.asJSON(f.Args[0])
 	return func(n *pg.Node) (*pg.Node, error) {
-		list := renamed(n, "list", orNull(form(n.GetFuncCall().Args[0])))
-		return jsonResult(name, enclosed("[", list, between, "]")), nil
+		element := form(n.GetFuncCall().Args[0])
+		if lines { // each begins a line, but the first and nulls
+			element = cast(call("nd_line", cast(element, "VARCHAR")), "VARCHAR")
+		}
+		list := renamed(n, "list", orNull(element))
+		out := enclosed("[", list, ", ", "]")
+		if lines {
+			out = call("nd_lines", out)
+		}
+		return jsonResult(name, out), nil
 	}, nil
 }
 

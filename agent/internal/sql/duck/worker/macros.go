@@ -26,6 +26,9 @@ func macros() []string {
 			CASE WHEN p.n < 0 THEN error('ND22011 negative substring length not allowed')
 			ELSE substring(s, greatest(p.b, 1), greatest(p.b + p.n - greatest(p.b, 1), 0)) END)[1]`,
 
+		`nd_line(j) AS chr(10) || ' ' || j`,
+		`nd_lines(j) AS regexp_replace(j, '^\[\n ', '[')`,
+		`nd_labels(a, keys, names) AS list_transform(a, lambda v: names[list_position(keys, v)])`,
 		`nd_array_length(a) AS CAST(nullif(len(a), 0) AS INTEGER)`,
 		`nd_array_remove(a, x) AS list_transform([x], lambda v: list_filter(a, lambda e: e IS DISTINCT FROM v))[1]`,
 		`nd_option_names(a) AS list_transform(CAST(a AS VARCHAR[]), lambda o: split_part(o, '=', 1))`,
