@@ -50,6 +50,15 @@ func (s *Session) alterSystem(ctx context.Context, node *syntax.AlterSystem) (st
 	return "ALTER SYSTEM", nil
 }
 
+// clientAddress is where the client is; empty: it is the node itself.
+func (s *Session) clientAddress() string {
+	from, err := netip.ParseAddrPort(s.options.Remote)
+	if err != nil {
+		return ""
+	}
+	return from.Addr().Unmap().WithZone("").String()
+}
+
 // staysIn refuses host rules by which who sets them could not log in again.
 func (s *Session) staysIn(text string) error {
 	rules, err := cluster.ParseHostRules(text)

@@ -186,6 +186,7 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 			return s.server.systemTable(schema, name)
 		},
 		Session: duck.Session{User: s.user, SessionUser: s.sessionUser(), Database: s.options.Database, SearchPath: p.searchPath, Temporary: temporaryOf(scope), TimeZone: p.basis.timeZone, PID: s.options.PID, Version: s.server.version, Registry: s.registry,
+			Client: s.clientAddress(),
 			Setting: func(name string) (string, bool) {
 				p.asked = true
 				return s.setting(strings.ToLower(name))

@@ -75,7 +75,7 @@ func Conversion(from, to datum.Type) (Converter, bool) {
 		return func(_ *Env, v datum.Datum) (datum.Datum, error) { return v, nil }, true
 	case from == datum.Unknown || from.IsString():
 		return func(env *Env, v datum.Datum) (datum.Datum, error) {
-			if from == datum.Bpchar {
+			if from == datum.Bpchar && to.IsString() {
 				v.S = v.Unpadded()
 			}
 			return datum.ParseText(to, v.S, env.Location)
@@ -88,7 +88,7 @@ func Conversion(from, to datum.Type) (Converter, bool) {
 		return func(_ *Env, v datum.Datum) (datum.Datum, error) { return datum.MakeString(to, v.S), nil }, true
 	case to.IsString():
 		return func(env *Env, v datum.Datum) (datum.Datum, error) {
-			if v.Type == datum.Bool { // the cast's words are longer than the output's
+			if v.Type == datum.Bool && to != datum.Name { // the cast's words are longer than the output's
 				return datum.ParseText(to, strconv.FormatBool(v.Bool()), nil)
 			}
 			return datum.ParseText(to, string(datum.AppendText(nil, v, env.Location)), nil)
@@ -205,12 +205,15 @@ func convertTime(v datum.Datum, to datum.Type, loc *time.Location) (datum.Datum,
 		case datum.DateMinusInfinity:
 			return datum.MakeInt(to, datum.TimestampMinusInfinty), nil
 		}
-		if v.I > math.MaxInt64/day {
+		if _, ok := datum.JoinDay(v.I, 0); !ok {
 			return datum.Datum{}, &datum.Error{Code: "22008", Message: "date out of range for timestamp"}
 		}
 		v.I *= day
 		if to == datum.Timestamptz {
 			v.I = datum.ToZone(v.I, loc)
+		}
+		if !datum.InTimestamp(v.I) {
+			return datum.Datum{}, &datum.Error{Code: "22008", Message: "date out of range for timestamp"}
 		}
 		return datum.MakeInt(to, v.I), nil
 	}

@@ -15,6 +15,14 @@ type Env struct {
 	Now      time.Time      // when the transaction began
 }
 
+// now is when the transaction began; the engine's worker is not told.
+func (e *Env) now() time.Time {
+	if e.Now.IsZero() {
+		return time.Now()
+	}
+	return e.Now
+}
+
 // text is what a value is as text, in the session's time zone and PostgreSQL's default
 // styles.
 func (e *Env) text(d datum.Datum) string {
@@ -152,6 +160,20 @@ func preferred(t datum.Type) bool {
 // Known reports whether there are functions of a name.
 func Known(name string) bool { return len(functions[name]) > 0 || strings.HasPrefix(name, castPrefix) }
 
+// ambiguous reports whether a literal stands where functions of a name take several kinds of
+// values, of which none is a text.
+func ambiguous(name string, types []datum.Type) bool {
+	at := 1
+	switch name {
+	case "to_char", "isfinite":
+		at = 0
+	case "date_trunc", "date_part", "extract":
+	default:
+		return false
+	}
+	return len(types) > at && len(types) <= 2 && types[at] == datum.Unknown
+}
+
 // Resolve chooses the function that is called with arguments of these types as PostgreSQL
 // does: with as few conversions as can be, to preferred types. datum.Unknown is a literal
 // or a parameter without a type. nil: there is none.
@@ -159,8 +181,8 @@ func Resolve(name string, types []datum.Type) *Call {
 	if c := castCall(name, types); c != nil {
 		return c
 	}
-	if name == "to_char" && len(types) > 0 && types[0] == datum.Unknown {
-		return nil // there are those of times, too
+	if ambiguous(name, types) {
+		return nil
 	}
 	var best *Call
 	rank := [2]int{-1, -1}

@@ -39,7 +39,7 @@ var moments = append(append([]Function{
 		return makeMoment(a, datum.Timestamptz, env.Location)
 	}},
 	{Name: "make_timestamptz", Args: append(sixFields(), datum.Text), Result: datum.Timestamptz, Eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
-		loc, err := datum.LoadZone(a[6].S)
+		loc, err := saneZone(a[6].S)
 		if err != nil {
 			return datum.Datum{}, err
 		}
@@ -80,6 +80,20 @@ func ofZone() []Function {
 				return nil, fail("22023", "interval time zone %q must not include months or days", a.Text())
 			}
 			return time.FixedZone("", int(a.I/second)), nil
+		}
+		for _, t := range []datum.Type{datum.Timetz, datum.Time} {
+			out = append(out, Function{Name: "timezone", Args: []datum.Type{by, t}, Result: datum.Timetz, Zoned: true, Eval: func(env *Env, a []datum.Datum) (datum.Datum, error) {
+				loc, err := zone(a[0])
+				if err != nil {
+					return datum.Datum{}, err
+				}
+				from, to := a[1], datum.WestOf(loc, env.now())
+				if t == datum.Time {
+					from = datum.MakeTimetz(a[1].I, datum.WestOf(env.Location, env.now()))
+				}
+				_, micros := datum.SplitDay(from.I + int64(from.Days-to)*second)
+				return datum.MakeTimetz(micros, to), nil
+			}})
 		}
 		for _, t := range []datum.Type{datum.Timestamptz, datum.Timestamp} {
 			to := datum.Timestamp
@@ -201,7 +215,7 @@ func bin(_ *Env, a []datum.Datum) (datum.Datum, error) {
 // age is the difference in years, months and days of what the clock shows.
 func age(env *Env, a []datum.Datum) (datum.Datum, error) {
 	if datum.InfiniteTime(a[0].I) || datum.InfiniteTime(a[1].I) {
-		return datum.Datum{}, fail("22008", "timestamp out of range")
+		return datum.Datum{}, fail("0A000", "age of an infinite timestamp is not supported: look for it by isfinite")
 	}
 	later, earlier, sign := wall(env, a[0]), wall(env, a[1]), int64(1)
 	if a[0].I < a[1].I {
@@ -261,6 +275,21 @@ func makeMoment(a []datum.Datum, t datum.Type, loc *time.Location) (datum.Datum,
 		local = datum.ToZone(local, loc)
 	}
 	return inTimestamp(t, local)
+}
+
+// saneZone is a zone whose number, unlike that of AT TIME ZONE, counts to the east.
+func saneZone(name string) (*time.Location, error) {
+	if name != "" && name[0] >= '0' && name[0] <= '9' {
+		return nil, fail("22023", "invalid input syntax for type numeric time zone: %q", name)
+	}
+	if name == "" || name[0] != '+' && name[0] != '-' {
+		return datum.LoadZone(name)
+	}
+	v, err := datum.ParseText(datum.Timetz, "00:00"+name, time.UTC)
+	if err != nil {
+		return nil, fail("22023", "time zone %q not recognized", name)
+	}
+	return time.FixedZone(name, -int(v.Days)), nil
 }
 
 func fromEpoch(_ *Env, a []datum.Datum) (datum.Datum, error) {

@@ -21,9 +21,6 @@ var spans = append([]Function{
 		_, micros := datum.SplitDay(a[0].I)
 		return datum.MakeInt(datum.Time, micros), nil
 	}},
-	{Name: "time_mi_time", Args: []datum.Type{datum.Time, datum.Time}, Result: datum.Interval, Eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
-		return datum.MakeInterval(0, 0, a[0].I-a[1].I), nil
-	}},
 	{Name: "interval_mul", Args: []datum.Type{datum.Interval, datum.Float8}, Result: datum.Interval, Eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
 		f := a[1].F
 		return scaleInterval(a[0], func(x float64) float64 { return x * f })
@@ -180,7 +177,9 @@ func ofOverlap() []Function {
 						continue
 					}
 					var err error
-					if b[i], err = addInterval(b[i-1], b[i]); err != nil {
+					if b[i-1].Null || b[i].Null {
+						b[i] = datum.MakeNull(datum.Timestamp)
+					} else if b[i], err = plusInterval(b[i-1], b[i], 1, nil); err != nil {
 						return datum.Datum{}, err
 					}
 				}
@@ -189,31 +188,6 @@ func ofOverlap() []Function {
 		}
 	}
 	return out
-}
-
-// addInterval is timestamp + interval.
-func addInterval(v, by datum.Datum) (datum.Datum, error) {
-	if v.Null || by.Null {
-		return datum.MakeNull(datum.Timestamp), nil
-	}
-	if datum.InfiniteTime(v.I) {
-		return v, nil
-	}
-	days, micros := datum.SplitDay(v.I)
-	if by.Months != 0 {
-		y, m, d := datum.Civil(days)
-		n := y*12 + int64(m-1) + int64(by.Months)
-		y, m = n/12, int(n%12)
-		if m < 0 {
-			y, m = y-1, m+12
-		}
-		days, _ = datum.Days(y, m+1, min(d, datum.DaysOfMonth(y, m+1)))
-	}
-	out, ok := datum.JoinDay(days+int64(by.Days)+by.I/day, micros+by.I%day)
-	if !ok {
-		return datum.Datum{}, fail("22008", "timestamp out of range")
-	}
-	return datum.MakeInt(datum.Timestamp, out), nil
 }
 
 func overlaps(_ *Env, a []datum.Datum) (datum.Datum, error) {

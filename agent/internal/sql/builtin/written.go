@@ -2,6 +2,7 @@ package builtin
 
 import (
 	"encoding/hex"
+	"slices"
 	"strings"
 
 	"github.com/cockroachdb/apd/v3"
@@ -23,6 +24,9 @@ func NumericOperator(op string) string { return "numeric " + op }
 
 // NumericAggregate is the name of what computes an aggregate of an array of numerics.
 func NumericAggregate(name string) string { return "numerics " + name }
+
+// Distinct is the name of an aggregate of values of which none is equal to another.
+func Distinct(name string) string { return name + " distinct" }
 
 // decimalScale is how many digits behind the point the engine's decimals have.
 const decimalScale, decimalWhole = 9, 29
@@ -89,7 +93,25 @@ func numericAggregates() []Function {
 			return best, nil
 		}
 	}
-	return []Function{ofList("sum", sumOf), ofList("max", best(1)), ofList("min", best(-1))}
+	return []Function{
+		ofList("sum", sumOf), ofList("max", best(1)), ofList("min", best(-1)),
+		ofList(Distinct("sum"), func(list []datum.Datum) (datum.Datum, error) { return sumOf(distinct(list)) }),
+		ofList(Distinct("avg"), func(list []datum.Datum) (datum.Datum, error) {
+			list = distinct(list)
+			sum, err := sumOf(list)
+			if err != nil {
+				return sum, err
+			}
+			return datum.NumericArithmetic("/", sum.D, apd.New(int64(len(list)), 0))
+		}),
+	}
+}
+
+// distinct are values in their order, one of those that are equal.
+func distinct(list []datum.Datum) []datum.Datum {
+	list = slices.Clone(list)
+	slices.SortStableFunc(list, datum.Compare)
+	return slices.CompactFunc(list, func(a, b datum.Datum) bool { return datum.Compare(a, b) == 0 })
 }
 
 func sumOf(list []datum.Datum) (datum.Datum, error) {

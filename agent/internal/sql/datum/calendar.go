@@ -41,3 +41,6 @@ func InTimestamp(micros int64) bool { return micros >= minTimestamp && micros < 
 func InfiniteTime(micros int64) bool {
 	return micros == TimestampInfinity || micros == TimestampMinusInfinty
 }
+
+// InDate reports whether a date, as days from 2000-01-01, is within PostgreSQL's limits.
+func InDate(days int64) bool { return days >= minDay && days <= maxDay }

@@ -119,24 +119,18 @@ func outOfMemory() *Error {
 
 func byClass(class uint32) *Error {
 	switch class {
-	case classOutOfRange, classDecimal:
+	case classOutOfRange:
 		return &Error{Code: "22003", Message: "value out of range"}
 	case classConversion:
 		return &Error{Code: "22P02", Message: "invalid input syntax: a value cannot be converted to the type that is needed"}
 	case classDivideByZero:
 		return &Error{Code: "22012", Message: "division by zero"}
-	case classMismatch, classExpression:
-		return &Error{Code: "42804", Message: "the types of the expression do not match"}
-	case classCatalog:
-		return &Error{Code: "42883", Message: "a function or type does not exist for these arguments"}
-	case classBinder:
-		return &Error{Code: "42804", Message: "the statement does not fit its tables or the types of its expressions"}
+	case classMismatch, classExpression, classCatalog, classBinder, classInvalidInput, classDecimal:
+		return &Error{Code: "0A000", Message: "this form of statement, or an operator or function in it of values of these types, is not supported", Hint: "Cast the values to other types, or write a simpler statement."}
 	case classParser, classSyntax, classNotImplemented:
 		return &Error{Code: "0A000", Message: "this form of statement is not supported"}
 	case classPermission:
 		return &Error{Code: "42501", Message: "permission denied"}
-	case classInvalidInput:
-		return &Error{Code: "22023", Message: "invalid argument"}
 	}
 	return &Error{Code: "XX000", Message: "the statement could not be run"}
 }

@@ -7,14 +7,15 @@ import (
 	"github.com/cockroachdb/apd/v3"
 	pg "github.com/pganalyze/pg_query_go/v6"
 
+	"github.com/nodedb/nodedb/agent/internal/sql/builtin"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
 
 // arithmetic compiles a op b for numbers, and dates with integers.
 func arithmetic(op string, a, b Expr) (Expr, error) {
 	ta, tb := a.Type(), b.Type()
-	if e, ok := dateArithmetic(op, a, b); ok {
-		return fold(e)
+	if e, ok, err := timeArithmetic(op, a, b); ok {
+		return e, err
 	}
 	if ta == datum.Unknown && tb == datum.Unknown {
 		return nil, errSlow
@@ -38,40 +39,13 @@ func arithmetic(op string, a, b Expr) (Expr, error) {
 	}})
 }
 
-func dateArithmetic(op string, a, b Expr) (*fn, bool) {
-	ta, tb := a.Type(), b.Type()
-	days := func(t datum.Type) bool { return t == datum.Int4 || t == datum.Int2 }
-	switch {
-	case op == "-" && ta == datum.Date && tb == datum.Date:
-		return &fn{typ: datum.Int4, args: []Expr{a, b}, strict: true, eval: func(_ *Env, v []datum.Datum) (datum.Datum, error) {
-			if infiniteDate(v[0]) || infiniteDate(v[1]) {
-				return datum.Datum{}, &datum.Error{Code: "22008", Message: "cannot subtract infinite dates"}
-			}
-			return datum.CheckInt(datum.Int4, v[0].I-v[1].I, "")
-		}}, true
-	case op == "+" && ta == datum.Date && days(tb), op == "+" && days(ta) && tb == datum.Date, op == "-" && ta == datum.Date && days(tb):
-		return &fn{typ: datum.Date, args: []Expr{a, b}, strict: true, eval: func(_ *Env, v []datum.Datum) (datum.Datum, error) {
-			for i := range v {
-				if infiniteDate(v[i]) {
-					return v[i], nil
-				}
-			}
-			sum := v[0].I + v[1].I
-			if op == "-" {
-				sum = v[0].I - v[1].I
-			}
-			if _, err := datum.CheckInt(datum.Int4, sum, ""); err != nil {
-				return datum.Datum{}, &datum.Error{Code: "22008", Message: "date out of range"}
-			}
-			return datum.MakeInt(datum.Date, sum), nil
-		}}, true
-	default:
-		return nil, false
+// timeArithmetic is + or - of dates, times and intervals; ok is false if it is none.
+func timeArithmetic(op string, a, b Expr) (e Expr, ok bool, err error) {
+	call, err := builtin.ResolveTime(op, a.Type(), b.Type())
+	if call == nil || err != nil {
+		return nil, err != nil, err
 	}
-}
-
-func infiniteDate(v datum.Datum) bool {
-	return v.Type == datum.Date && (v.I == datum.DateInfinity || v.I == datum.DateMinusInfinity)
+	return builtinCall(builtin.TimeOperator(op), call.Args, []Expr{a, b})
 }
 
 func divisionByZero() error { return &datum.Error{Code: "22012", Message: "division by zero"} }

@@ -10,12 +10,17 @@ import (
 // builtinFunction compiles a call of a function of package builtin; ok is false if there
 // is none that takes the arguments.
 func builtinFunction(name string, args []Expr) (e Expr, ok bool, err error) {
-	if !builtin.Known(name) {
-		return nil, false, nil
-	}
 	types := make([]datum.Type, len(args))
 	for i, a := range args {
 		types[i] = a.Type()
+	}
+	return builtinCall(name, types, args)
+}
+
+// builtinCall is builtinFunction with arguments that are taken for values of some types.
+func builtinCall(name string, types []datum.Type, args []Expr) (e Expr, ok bool, err error) {
+	if !builtin.Known(name) {
+		return nil, false, nil
 	}
 	call := builtin.Resolve(name, types)
 	if call == nil {

@@ -88,14 +88,14 @@ func returningOf(q *Query) []*pg.Node {
 }
 
 func refuseCopyFile(c *pg.CopyStmt) *Error {
-	who, what := "pg_write_server_files", "COPY to a file"
+	what := "COPY to a file of the server"
 	switch {
 	case c.GetIsProgram():
-		who, what = "pg_execute_server_program", "COPY to or from an external program"
+		what = "COPY to or from an external program"
 	case c.GetIsFrom():
-		who, what = "pg_read_server_files", "COPY from a file"
+		what = "COPY from a file of the server"
 	}
-	return &Error{Code: "42501", Message: "must be superuser or have privileges of the " + who + " role to " + what, Hint: copyFileHint}
+	return Unsupported(what, copyFileHint)
 }
 
 // copyWritten is what was written of options.

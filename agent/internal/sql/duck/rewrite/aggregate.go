@@ -17,10 +17,16 @@ func (r *rewriter) writtenAggregate(n *pg.Node, f *pg.FuncCall, name string) fin
 	if accepted && f.Over != nil && givesRow(name) {
 		return r.writtenRow(f)
 	}
-	if len(f.Args) != 1 || f.AggDistinct && (name != "avg" || r.writes(f.Args[0])) || f.Over != nil && !accepted {
+	if after := r.listAggregate(f, name); after != nil {
+		return after
+	}
+	if len(f.Args) != 1 || f.Over != nil && !accepted {
 		return nil
 	}
 	t := r.typeOf(f.Args[0])
+	if f.AggDistinct {
+		return r.writtenDistinct(f, name, accepted)
+	}
 	deviation := strings.HasPrefix(name, "stddev") || strings.HasPrefix(name, "var")
 	switch {
 	case !t.IsInt() && t != datum.Numeric:
@@ -51,6 +57,32 @@ func (r *rewriter) writtenAggregate(n *pg.Node, f *pg.FuncCall, name string) fin
 	}
 }
 
+// writtenDistinct is an aggregate of the distinct ones of numbers; nil: it is the engine's.
+func (r *rewriter) writtenDistinct(f *pg.FuncCall, name string, accepted bool) finish {
+	if !r.writes(f.Args[0]) {
+		if name == "avg" && accepted {
+			return r.average(f)
+		}
+		return nil
+	}
+	of := name
+	switch name {
+	case "sum", "avg":
+		of = builtin.Distinct(name)
+	case "min", "max":
+	default:
+		return nil
+	}
+	form := r.writtenText(f.Args[0])
+	return func(n *pg.Node) (*pg.Node, error) {
+		out := r.ofTexts(n, of, form(n.GetFuncCall().Args[0]))
+		if !accepted {
+			return r.asDecimal(out), nil
+		}
+		return out, nil
+	}
+}
+
 // ofTexts is an aggregate of numbers that are texts: of a list of all of them, or, where that
 // would be one for each row of a window, of decimals with the largest scale among them.
 func (r *rewriter) ofTexts(n *pg.Node, name string, texts *pg.Node) *pg.Node {
@@ -66,9 +98,49 @@ func (r *rewriter) ofTexts(n *pg.Node, name string, texts *pg.Node) *pg.Node {
 		total, digits := of("sum", r.asDecimal(texts)), of("max", scale)
 		return r.computed("round", []datum.Type{datum.Numeric, datum.Int4}, "", cast(total, "VARCHAR"), cast(digits, "VARCHAR"))
 	}
+	return r.computed(builtin.NumericAggregate(name), numerics, "", arrayOf(n, texts))
+}
+
+// arrayOf is an aggregate that gives the text of an array of texts.
+func arrayOf(n, texts *pg.Node) *pg.Node {
 	list := renamed(n, "string_agg", texts, text(","))
-	array := pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("||")}, pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("||")}, text("{"), list, -1), text("}"), -1)
-	return r.computed(builtin.NumericAggregate(name), numerics, "", array)
+	join := func(a, b *pg.Node) *pg.Node {
+		return pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("||")}, a, b, -1)
+	}
+	return join(join(text("{"), list), text("}"))
+}
+
+// listAggregate is an aggregate of float8 or of intervals that package builtin computes of all
+// values at once, as the engine's has other digits or is none; nil: it is the engine's.
+func (r *rewriter) listAggregate(f *pg.FuncCall, name string) finish {
+	if f.AggDistinct || f.Over != nil {
+		return nil
+	}
+	pairs := builtin.Known(builtin.FloatAggregate(name)) && len(f.Args) == 2
+	t := datum.Unknown
+	if len(f.Args) > 0 {
+		t = r.typeOf(f.Args[0])
+	}
+	switch {
+	case pairs && !slices.ContainsFunc(f.Args, func(n *pg.Node) bool { return !r.typeOf(n).IsNumber() }):
+		return func(n *pg.Node) (*pg.Node, error) {
+			y, x := cast(n.GetFuncCall().Args[0], "DOUBLE"), cast(n.GetFuncCall().Args[1], "DOUBLE")
+			comma := pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("||")}, cast(y, "VARCHAR"), text(","), -1)
+			pair := pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("||")}, comma, cast(x, "VARCHAR"), -1) // null if one of them is
+			return r.computed(builtin.FloatAggregate(name), []datum.Type{datum.Float8 | datum.Array}, "DOUBLE", arrayOf(n, pair)), nil
+		}
+	case len(f.Args) == 1 && t.IsFloat() && builtin.Known(builtin.FloatAggregate(name)):
+		return func(n *pg.Node) (*pg.Node, error) {
+			value := cast(cast(n.GetFuncCall().Args[0], "DOUBLE"), "VARCHAR")
+			return r.computed(builtin.FloatAggregate(name), []datum.Type{datum.Float8 | datum.Array}, "DOUBLE", arrayOf(n, value)), nil
+		}
+	case len(f.Args) == 1 && t == datum.Interval && (name == "sum" || name == "avg"):
+		form := r.textOf(f.Args[0], false)
+		return func(n *pg.Node) (*pg.Node, error) {
+			return r.computed(builtin.IntervalAggregate(name), []datum.Type{datum.Interval | datum.Array}, "INTERVAL", arrayOf(n, form(n.GetFuncCall().Args[0]))), nil
+		}
+	}
+	return nil
 }
 
 // average is the quotient of a sum and a number of values.
@@ -92,6 +164,24 @@ func (r *rewriter) average(f *pg.FuncCall) finish {
 		}
 		number := call("nullif", &pg.Node{Node: &pg.Node_FuncCall{FuncCall: count}}, integer(0))
 		return r.computed(builtin.NumericOperator("/"), twoNumerics, "", total, cast(number, "VARCHAR")), nil
+	}
+}
+
+// bounded is a sum or an average of float8, which is an error if it has become infinite of values
+// that are not.
+func (r *rewriter) bounded(f *pg.FuncCall, name string) finish {
+	over := func(name string, arg *pg.Node) *pg.Node {
+		return &pg.Node{Node: &pg.Node_FuncCall{FuncCall: &pg.FuncCall{
+			Funcname: []*pg.Node{str(name)}, Args: []*pg.Node{arg}, AggFilter: f.AggFilter, Over: f.Over, AggDistinct: f.AggDistinct, Funcformat: pg.CoercionForm_COERCE_EXPLICIT_CALL, Location: -1,
+		}}}
+	}
+	return func(n *pg.Node) (*pg.Node, error) {
+		arg := n.GetFuncCall().Args[0]
+		of := over(name, arg)
+		if f.Over == nil {
+			of = renamed(n, name, arg)
+		}
+		return call("nd_bounded", of, over("max", call("isinf", arg))), nil
 	}
 }
 

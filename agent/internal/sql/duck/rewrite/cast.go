@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/builtin"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
@@ -35,13 +36,19 @@ func (r *rewriter) beforeCast(t *pg.TypeCast) (finish, error) {
 			return func(n *pg.Node) (*pg.Node, error) { return n.GetTypeCast().Arg, nil }, nil
 		}
 	}
-	if a := t.Arg.GetAArrayExpr(); a != nil && len(a.Elements) == 0 {
-		r.made[t.Arg] = true // its type is said
+	if a := t.Arg.GetAArrayExpr(); a != nil {
+		if len(a.Elements) == 0 {
+			r.made[t.Arg] = true // its type is said
+		}
+		castElements(a, t.TypeName)
 	}
 	if after, err := r.numericCast(to, mod, t); after != nil || err != nil {
 		return after, err
 	}
 	from := r.typeOf(t.Arg)
+	if names, _ := fieldNames(&pg.ColumnRef{Fields: t.Arg.GetColumnRef().GetFields()}); lastOf(names) == "tableoid" && from == datum.Unknown {
+		return nil, errorf("42703", t.Arg.GetColumnRef().Location, "column \"tableoid\" does not exist")
+	}
 	if name := clockCast(from, to, t); name != "" {
 		return r.castCall(name, t)
 	}
@@ -70,6 +77,20 @@ func (r *rewriter) beforeCast(t *pg.TypeCast) (finish, error) {
 		}
 		return castNode(arg, from, to, mod, t.TypeName)
 	}, nil
+}
+
+// castElements casts the literals of an array that is cast: they are read as what it is cast to.
+func castElements(a *pg.A_ArrayExpr, t *pg.TypeName) {
+	if len(t.ArrayBounds) == 0 {
+		return
+	}
+	for i, e := range a.Elements {
+		if _, isText := literal(e); isText || e.GetAConst().GetIsnull() {
+			of := proto.CloneOf(t)
+			of.ArrayBounds = nil
+			a.Elements[i] = &pg.Node{Node: &pg.Node_TypeCast{TypeCast: &pg.TypeCast{Arg: e, TypeName: of, Location: e.GetAConst().Location}}}
+		}
+	}
 }
 
 // writtenCast is the cast of a numeric that is a text; nil: it is as that of a decimal.
@@ -118,12 +139,15 @@ func (r *rewriter) numericCast(to datum.Type, mod int32, t *pg.TypeCast) (finish
 // castCall makes a cast a call of a function of package builtin.
 func (r *rewriter) castCall(name string, t *pg.TypeCast) (finish, error) {
 	f := &pg.FuncCall{Funcname: []*pg.Node{str(name)}, Args: []*pg.Node{t.Arg}, Funcformat: pg.CoercionForm_COERCE_EXPLICIT_CALL, Location: t.Location}
+	pad := r.padded(t.Arg)
 	after, err := r.builtinFunction(f, name)
 	if after == nil || err != nil {
 		return nil, err
 	}
 	return func(n *pg.Node) (*pg.Node, error) {
-		f.Args[0] = n.GetTypeCast().Arg
+		if f.Args[0] = n.GetTypeCast().Arg; pad != nil {
+			f.Args[0] = pad(f.Args[0])
+		}
 		return after(&pg.Node{Node: &pg.Node_FuncCall{FuncCall: f}})
 	}, nil
 }
@@ -150,10 +174,13 @@ func (r *rewriter) castElsewhere(from, to datum.Type, t *pg.TypeCast) bool {
 	switch {
 	case len(t.TypeName.Typmods) > 0 && (precise(to) || to == datum.Interval):
 		return from == to || from.IsString() || from.IsDateTime()
-	case from.IsString() && from != datum.Name:
+	case from.IsString():
 		return readable(to.Elem())
 	case from == datum.JSONB:
 		return to == datum.Bool || to.IsNumber()
+	case from == datum.Date && (to == datum.Timestamp || to == datum.Timestamptz):
+		_, ok := r.constantValue(t.Arg)
+		return ok
 	case from.IsFloat():
 		return to.IsInt() || to == datum.Numeric || from == datum.Float8 && to == datum.Float4
 	case from == datum.Timestamp || from == datum.Timestamptz:

@@ -24,6 +24,13 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 		}
 		return r.writtenAlternatives(n), nil
 	case *pg.Node_AArrayExpr:
+		if untyped(x.AArrayExpr) && !r.made[n] {
+			for i, e := range x.AArrayExpr.Elements {
+				if e.GetAConst().GetIsnull() {
+					x.AArrayExpr.Elements[i] = sqlNull()
+				}
+			}
+		}
 		return r.textList(n), oneDimension(x.AArrayExpr)
 	case *pg.Node_AIndirection:
 		return r.characterOf(x.AIndirection), r.oneSubscript(x.AIndirection)
@@ -77,10 +84,12 @@ func (r *rewriter) beforeExpression(n *pg.Node, e *pg.A_Expr) (after func(*pg.No
 	if after := r.textualOperator(n, e); after != nil {
 		return after, nil
 	}
+	if folded, err := r.timeOperator(e); folded != nil || err != nil {
+		return func(*pg.Node) (*pg.Node, error) { return folded, nil }, err
+	}
 	if folded, err := r.foldable(e); folded != nil || err != nil {
 		return func(*pg.Node) (*pg.Node, error) { return folded, nil }, err
 	}
-	r.clockOperand(e)
 	if f := r.operatorCall(e); f != nil {
 		n.Node = &pg.Node_FuncCall{FuncCall: f}
 		r.accepts = r.textual[n]
@@ -312,6 +321,9 @@ func (r *rewriter) beforeOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error)
 		return nil
 	}
 	return func(n *pg.Node) (*pg.Node, error) {
+		if name == listConcat {
+			return r.concatenated(n.GetAExpr().Lexpr, n.GetAExpr().Rexpr), nil
+		}
 		return call(name, n.GetAExpr().Lexpr, n.GetAExpr().Rexpr), nil
 	}
 }
@@ -348,6 +360,19 @@ func (r *rewriter) numbersOperator(e *pg.A_Expr, op string, left, right datum.Ty
 	return nil
 }
 
+// listConcat puts two lists together.
+const listConcat = "nd_list_concat"
+
+// concatenated puts two lists together, without a macro where that cannot take its arguments.
+func (r *rewriter) concatenated(a, b *pg.Node) *pg.Node {
+	if !hasSubquery(a) && !hasSubquery(b) {
+		return call(listConcat, a, b)
+	}
+	isNull := &pg.Node{Node: &pg.Node_NullTest{NullTest: &pg.NullTest{Arg: r.again(a), Nulltesttype: pg.NullTestType_IS_NULL, Location: -1}}}
+	whenNull := &pg.Node{Node: &pg.Node_CaseWhen{CaseWhen: &pg.CaseWhen{Expr: isNull, Result: r.again(b), Location: -1}}}
+	return &pg.Node{Node: &pg.Node_CaseExpr{CaseExpr: &pg.CaseExpr{Args: []*pg.Node{whenNull}, Defresult: call("list_concat", a, b), Location: -1}}}
+}
+
 // concatenation is what || is of a list and another, or an element.
 func concatenation(e *pg.A_Expr, left, right datum.Type) string {
 	switch {
@@ -356,7 +381,7 @@ func concatenation(e *pg.A_Expr, left, right datum.Type) string {
 	case !isList(e.Rexpr, right) && right != datum.Unknown:
 		return "list_append"
 	}
-	return "list_concat" // to which a null is an empty one
+	return listConcat
 }
 
 // plain reports whether values of the type are neither texts nor what is put together of parts.
@@ -476,8 +501,9 @@ func (r *rewriter) valueFunction(f *pg.SQLValueFunction) (*pg.Node, error) {
 		return r.nowNode(), nil
 	case pg.SQLValueFunctionOp_SVFOP_LOCALTIMESTAMP, pg.SQLValueFunctionOp_SVFOP_LOCALTIMESTAMP_N:
 		return cast(r.nowNode(), "TIMESTAMP"), nil
-	case pg.SQLValueFunctionOp_SVFOP_CURRENT_TIME, pg.SQLValueFunctionOp_SVFOP_CURRENT_TIME_N,
-		pg.SQLValueFunctionOp_SVFOP_LOCALTIME, pg.SQLValueFunctionOp_SVFOP_LOCALTIME_N:
+	case pg.SQLValueFunctionOp_SVFOP_CURRENT_TIME, pg.SQLValueFunctionOp_SVFOP_CURRENT_TIME_N:
+		return nil, unsupported(f.Location, "current_time: use localtime, or now()::timetz; this")
+	case pg.SQLValueFunctionOp_SVFOP_LOCALTIME, pg.SQLValueFunctionOp_SVFOP_LOCALTIME_N:
 		return cast(cast(r.nowNode(), "TIMESTAMP"), "TIME"), nil
 	case pg.SQLValueFunctionOp_SVFOP_CURRENT_CATALOG:
 		return sqlText(r.in.Session.Database), nil

@@ -63,7 +63,7 @@ func (r *rewriter) scanOf(table *Table, name string, alias *pg.Alias) (*pg.Node,
 		if c.Hidden && !r.hidden[c.Name] {
 			continue
 		}
-		text := c.Type == datum.Numeric && numericType(c.Modifier) == numericType(-1) && !r.merges(c.Name)
+		text := c.Type == datum.Numeric && numericType(c.Modifier) == numericType(-1)
 		s.Columns, s.Text = append(s.Columns, i), append(s.Text, text)
 		rel.columns = append(rel.columns, column{
 			name: c.Name, typ: c.Type, modifier: c.Modifier, scan: s, index: i, hidden: c.Hidden, notNull: c.NotNull, text: text,
@@ -212,6 +212,9 @@ func (r *rewriter) tableFunction(n *pg.Node, rf *pg.RangeFunction) (*pg.Node, *r
 		return r.eachOption(f, rf)
 	case "json_each", "json_each_text":
 		return nil, nil, unsupported(f.Location, "%s: cast to jsonb and use jsonb_each, that", name)
+	}
+	if err := undecided(f, name); err != nil {
+		return nil, nil, err
 	}
 	make, err := r.setFunction(f, item[0])
 	switch {

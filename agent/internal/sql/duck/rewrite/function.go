@@ -47,7 +47,7 @@ func (r *rewriter) beforeFunction(f *pg.FuncCall) (finish, error) {
 	if after, err := r.builtinFunction(f, name); after != nil || err != nil {
 		return after, err
 	}
-	if (name == "min" || name == "max") && len(f.Args) == 1 && r.typeOf(f.Args[0]) == datum.JSONB { // of documents
+	if (name == "min" || name == "max") && len(f.Args) == 1 && r.typeOf(f.Args[0]) == datum.JSONB && lastName(f.Args[0].GetFuncCall().GetFuncname()) == "document_field" {
 		return func(n *pg.Node) (*pg.Node, error) {
 			arg := n.GetFuncCall().Args[0]
 			return renamed(n, "arg_"+name, arg, ordered(clone(arg))), nil
@@ -96,10 +96,19 @@ func undecided(f *pg.FuncCall, name string) error {
 	}
 	signature := ""
 	switch name {
+	case "unnest":
+		if isText(0) {
+			return notUniqueFunction(f, "unnest(unknown)")
+		}
+		return nil
 	case "extract":
 		signature = "pg_catalog.extract(unknown, unknown)"
 	case "date_part", "date_trunc":
 		signature = name + "(unknown, unknown)"
+	case "isfinite":
+		if isText(0) {
+			return notUniqueFunction(f, "isfinite(unknown)")
+		}
 	case "to_hex":
 		if isText(0) {
 			return notUniqueFunction(f, "to_hex(unknown)")
@@ -135,7 +144,7 @@ func sortDistinct(f *pg.FuncCall, name string) {
 }
 
 // withoutExtremes are the types of which PostgreSQL has no min and max.
-var withoutExtremes = []datum.Type{datum.Bool, datum.JSON, datum.UUID, datum.Bytea, datum.Bit, datum.Varbit}
+var withoutExtremes = []datum.Type{datum.Bool, datum.JSON, datum.JSONB, datum.UUID, datum.Bytea, datum.Bit, datum.Varbit}
 
 // decidedArgument refuses a literal where its type would be that of the result, and what
 // the engine has not of some types.
@@ -338,6 +347,12 @@ func specialSum(r *rewriter, f *pg.FuncCall) (finish, error) {
 		return nil, errorf("42883", f.Location, "function sum(%s) does not exist", r.signature(f))
 	}
 	t := r.typeOf(f.Args[0])
+	if t == datum.Interval && f.Over != nil {
+		return nil, unsupported(f.Location, "sum of intervals over a window: sum extract(epoch from ...), that")
+	}
+	if t == datum.Float8 {
+		return r.bounded(f, "sum"), nil
+	}
 	return func(n *pg.Node) (*pg.Node, error) {
 		switch n = renamed(n, "sum", n.GetFuncCall().Args...); t {
 		case datum.Int2, datum.Int4:
@@ -361,7 +376,10 @@ func specialAvg(r *rewriter, f *pg.FuncCall) (finish, error) {
 	}
 	return func(n *pg.Node) (*pg.Node, error) {
 		r.nesting--
-		if t.IsFloat() || t == datum.Interval {
+		if t.IsFloat() {
+			return r.bounded(f, "avg")(n)
+		}
+		if t == datum.Interval {
 			return renamed(n, "avg", n.GetFuncCall().Args...), nil
 		}
 		sum := renamed(n, "sum", n.GetFuncCall().Args...)

@@ -22,7 +22,7 @@ var functions = table(same(`
 	"every": "bool_and", "variance": "var_samp",
 	"ceiling": "ceil", "mod": "nd_mod", "uuid_generate_v4": "gen_random_uuid",
 	"position": "strpos", "btrim": "trim",
-	"array_append": "list_append", "array_prepend": "list_prepend", "array_cat": "list_concat", "array_remove": "nd_array_remove",
+	"array_append": "list_append", "array_prepend": "list_prepend", "array_cat": "nd_list_concat", "array_remove": "nd_array_remove",
 	"clock_timestamp": "get_current_timestamp",
 	"json_typeof":     "nd_json_typeof",
 	"pg_size_pretty":  "nd_size_pretty",
@@ -42,7 +42,7 @@ var resultTypes = types(map[datum.Type]string{
 	datum.Bool: "bool_and bool_or every starts_with regexp_like isfinite",
 	datum.Text: `string_agg lower upper trim btrim ltrim rtrim left right repeat replace reverse translate split_part md5 chr
 		concat concat_ws regexp_replace array_to_string initcap quote_ident quote_literal quote_nullable substr substring format
-		lpad rpad version encode regexp_split_to_table string_to_table pg_get_serial_sequence jsonb_array_elements_text json_array_elements_text jsonb_object_keys`,
+		lpad rpad version encode regexp_split_to_table string_to_table pg_get_serial_sequence pg_get_expr jsonb_array_elements_text json_array_elements_text jsonb_object_keys`,
 	datum.Timestamptz:           "now transaction_timestamp statement_timestamp clock_timestamp",
 	datum.Date:                  "make_date",
 	datum.Float8:                "sqrt cbrt exp ln random degrees radians sin cos tan date_part percent_rank cume_dist",
@@ -50,8 +50,9 @@ var resultTypes = types(map[datum.Type]string{
 	datum.JSONB:                 "jsonb_build_object jsonb_build_array to_jsonb jsonb_agg jsonb_object_agg jsonb_array_elements jsonb_path_query",
 	datum.JSON:                  "json_build_object json_build_array to_json row_to_json array_to_json json_agg json_object_agg json_array_elements",
 	datum.Numeric:               "div extract",
-	datum.Name:                  "current_database current_catalog current_schema current_user session_user pg_get_userbyid",
+	datum.Name:                  "pg_encoding_to_char current_database current_catalog current_schema current_user session_user pg_get_userbyid",
 	datum.Name | datum.Array:    "current_schemas",
+	datum.Inet:                  "inet_client_addr",
 	datum.Regtype:               "pg_typeof to_regtype",
 	datum.ACLItem | datum.Array: "acldefault",
 	datum.Regclass:              "to_regclass",
@@ -106,7 +107,7 @@ var specials = map[string]special{
 	"pg_sleep":             specialSleep,
 	"pg_cancel_backend":    specialSignal,
 	"pg_terminate_backend": specialSignal,
-	"pg_get_expr":          firstArgument,
+	"pg_get_expr":          textArgument,
 	"pg_table_is_visible":  visible(datum.Regclass), "pg_type_is_visible": visible(datum.Regtype), "pg_function_is_visible": visible(datum.Regproc), "pg_operator_is_visible": yes,
 	"to_regclass": toRegistry(datum.Regclass), "to_regtype": toRegistry(datum.Regtype), "to_regproc": toRegistry(datum.Regproc), "to_regprocedure": toRegistry(datum.Regprocedure),
 	"to_regnamespace": toRegistry(datum.Regnamespace), "to_regrole": toRegistry(datum.Regrole), "to_regcollation": toRegistry(datum.Regcollation),
@@ -125,7 +126,7 @@ var specials = map[string]special{
 	"pg_get_function_result": functionText("result"), "pg_get_function_arguments": functionText("arguments"), "pg_get_function_identity_arguments": functionText("identity"),
 	"pg_get_function_sqlbody": functionText("body"),
 	"pg_get_serial_sequence":  serialSequence, "pg_get_partkeydef": noText, "pg_get_statisticsobjdef_columns": noText,
-	"pg_tablespace_location": noText, "inet_client_addr": noText, "inet_server_addr": noText,
+	"pg_tablespace_location": noText, "inet_client_addr": clientAddress, "inet_server_addr": noText,
 	"pg_relation_size": noNumber, "pg_total_relation_size": noNumber, "pg_table_size": noNumber, "pg_indexes_size": noNumber,
 	"pg_database_size": noNumber, "txid_current": specialTransaction, "pg_stat_get_numscans": noNumber, "pg_get_partition_constraintdef": noText, "pg_get_statisticsobjdef": noText,
 }
@@ -211,6 +212,14 @@ func firstArgument(_ *rewriter, f *pg.FuncCall) (finish, error) {
 		return nil, errorf("42883", f.Location, "function %s() does not exist", lastName(f.Funcname))
 	}
 	return func(n *pg.Node) (*pg.Node, error) { return n.GetFuncCall().Args[0], nil }, nil
+}
+
+// textArgument is firstArgument of a function that gives a text.
+func textArgument(r *rewriter, f *pg.FuncCall) (finish, error) {
+	if len(f.Args) > 0 && f.Args[0].GetAConst().GetIsnull() {
+		return noText(r, f)
+	}
+	return firstArgument(r, f)
 }
 
 func specialLength(r *rewriter, f *pg.FuncCall) (finish, error) {

@@ -12,7 +12,7 @@ import (
 // and refused by the engine. out are the columns of s.
 func (r *rewriter) dependent(s *pg.SelectStmt, out columns) {
 	if !r.groupsByKeys(s, out) {
-		r.groupsDecimals(s, out)
+		r.groupsAsWritten(s, out)
 	}
 	grouped := r.grouped(s, out)
 	if len(grouped) == 0 {
@@ -35,24 +35,25 @@ func (r *rewriter) dependent(s *pg.SelectStmt, out columns) {
 	}
 }
 
-// groupsDecimals has numerics that are texts to the engine be decimals where GROUP BY names
-// them: 1.5 and 1.50 are one group.
-func (r *rewriter) groupsDecimals(s *pg.SelectStmt, out columns) {
-	for _, n := range s.GroupClause {
-		items := []*pg.Node{n}
+// groupsAsWritten refuses to group by values that are equal and may be written otherwise, where
+// they cannot be grouped by keys.
+func (r *rewriter) groupsAsWritten(s *pg.SelectStmt, out columns) {
+	var look func(n *pg.Node)
+	look = func(n *pg.Node) {
 		if set := n.GetGroupingSet(); set != nil {
-			items = set.Content
-		}
-		for _, n := range items {
-			for _, rel := range r.scope.relations {
-				name, ok := r.groupedColumn(n, s, out, rel)
-				for i := range rel.columns {
-					if ok && rel.columns[i].name == name {
-						rel.columns[i].decimal = true
-					}
-				}
+			for _, n := range set.Content {
+				look(n)
 			}
+			return
 		}
+		if of := r.meant(n, s, out); of.GetSubLink() == nil && r.unlike(of) {
+			err := unsupported(0, "GROUP BY of %s values beside a subquery, or by grouping sets,", r.typeOf(of).SQLName())
+			err.Hint = "Cast numerics to numeric(precision, scale), and documents to text."
+			r.refuse(err)
+		}
+	}
+	for _, n := range s.GroupClause {
+		look(n)
 	}
 }
 

@@ -1,10 +1,12 @@
 package rewrite
 
 import (
+	"slices"
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
+	"github.com/nodedb/nodedb/agent/internal/sql/builtin"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
 
@@ -171,6 +173,14 @@ func (r *rewriter) common(l []*pg.Node) datum.Type {
 	return t
 }
 
+// untyped reports whether nothing but literals and nulls are in an array: they are texts.
+func untyped(a *pg.A_ArrayExpr) bool {
+	return len(a.Elements) > 0 && !slices.ContainsFunc(a.Elements, func(n *pg.Node) bool {
+		_, isText := literal(n)
+		return !isText && !n.GetAConst().GetIsnull()
+	})
+}
+
 // wider is the type of a number operator's result.
 func wider(a, b datum.Type) datum.Type {
 	switch {
@@ -230,6 +240,9 @@ func (r *rewriter) typeOf(n *pg.Node) datum.Type {
 		if t := r.common(x.AArrayExpr.Elements); t != datum.Unknown && !t.IsArray() {
 			return t | datum.Array
 		}
+		if untyped(x.AArrayExpr) {
+			return datum.Text | datum.Array
+		}
 	case *pg.Node_SqlvalueFunction:
 		return valueFunctionType(x.SqlvalueFunction.Op)
 	case *pg.Node_AExpr:
@@ -287,6 +300,9 @@ func (r *rewriter) exprType(e *pg.A_Expr) datum.Type {
 	left := r.typeOf(e.Lexpr)
 	if name, t := operatorFunction(e, left, right); name != "" {
 		return t
+	}
+	if c, err := builtin.ResolveTime(op, left, right); c != nil && err == nil {
+		return c.Result
 	}
 	switch op {
 	case "+", "-", "*", "/", "%":
@@ -355,19 +371,8 @@ func arithmeticType(op string, left, right datum.Type) datum.Type {
 	switch {
 	case left.IsNumber() && right.IsNumber():
 		return wider(left, right)
-	case left == datum.Date && right == datum.Date && op == "-":
-		return datum.Int4
-	case left == datum.Date && right.IsInt():
-		return datum.Date
-	case left.IsDateTime() && right == datum.Interval:
-		if left == datum.Date {
-			return datum.Timestamp
-		}
-		return left
-	case (left.IsDateTime() || left == datum.Time) && left == right && op == "-", left == datum.Interval && (right == datum.Interval || right.IsNumber()):
+	case left == datum.Interval && right.IsNumber():
 		return datum.Interval
-	case (left == datum.Time || left == datum.Timetz) && right == datum.Interval:
-		return left
 	}
 	return datum.Unknown
 }
@@ -380,8 +385,9 @@ func valueFunctionType(op pg.SQLValueFunctionOp) datum.Type {
 		return datum.Timestamptz
 	case pg.SQLValueFunctionOp_SVFOP_LOCALTIMESTAMP, pg.SQLValueFunctionOp_SVFOP_LOCALTIMESTAMP_N:
 		return datum.Timestamp
-	case pg.SQLValueFunctionOp_SVFOP_CURRENT_TIME, pg.SQLValueFunctionOp_SVFOP_CURRENT_TIME_N,
-		pg.SQLValueFunctionOp_SVFOP_LOCALTIME, pg.SQLValueFunctionOp_SVFOP_LOCALTIME_N:
+	case pg.SQLValueFunctionOp_SVFOP_CURRENT_TIME, pg.SQLValueFunctionOp_SVFOP_CURRENT_TIME_N:
+		return datum.Timetz
+	case pg.SQLValueFunctionOp_SVFOP_LOCALTIME, pg.SQLValueFunctionOp_SVFOP_LOCALTIME_N:
 		return datum.Time
 	default:
 	}

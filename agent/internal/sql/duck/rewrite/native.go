@@ -33,7 +33,7 @@ func (r *rewriter) native(f *pg.FuncCall, c *builtin.Call) bool {
 	case "ceil", "ceiling", "floor", "round", "trunc":
 		if len(c.Args) == 2 {
 			scale, ok := smallInteger(f.Args[1])
-			return ok && scale >= 0 && scale <= frame.NumericScale
+			return ok && scale >= 0 && scale < frame.NumericScale // which means none
 		}
 		return c.Args[0] == datum.Float8 || c.Args[0] == datum.Numeric
 	case "date_trunc":
@@ -70,7 +70,7 @@ func specialScale(name string) special {
 		scale, ok := smallInteger(f.Args[1])
 		return func(n *pg.Node) (*pg.Node, error) {
 			out := renamed(n, name, n.GetFuncCall().Args...)
-			if ok && scale >= 0 && scale <= frame.NumericScale {
+			if ok && scale >= 0 && scale < frame.NumericScale {
 				return cast(out, frame.Type{Kind: frame.Decimal, Width: frame.MaxDecimalWidth, Scale: uint8(scale)}.SQL()), nil
 			}
 			return out, nil
@@ -116,7 +116,7 @@ func operatorFunction(e *pg.A_Expr, left, right datum.Type) (name string, t datu
 		}
 		return "power", datum.Float8
 	case op == "-" && left == datum.Time && right == datum.Time:
-		return "time_mi_time", datum.Interval
+		return builtin.TimeOperator(op), datum.Interval
 	case op == "*" && (span(left) && right.IsNumber() || span(right) && left.IsNumber()):
 		return "interval_mul", datum.Interval
 	case op == "/" && span(left) && right.IsNumber():
@@ -155,24 +155,6 @@ func cast8(n *pg.Node) *pg.Node { return castTo(n, "float8") }
 
 func castTo(n *pg.Node, name string) *pg.Node {
 	return &pg.Node{Node: &pg.Node_TypeCast{TypeCast: &pg.TypeCast{Arg: n, TypeName: duckType(name), Location: -1}}}
-}
-
-// clockOperand makes the time of day that is added to a timestamp an interval.
-func (r *rewriter) clockOperand(e *pg.A_Expr) {
-	op := lastName(e.Name)
-	if e.Kind != pg.A_Expr_Kind_AEXPR_OP || e.Lexpr == nil || op != "+" && op != "-" {
-		return
-	}
-	stamp := func(t datum.Type) bool { return t == datum.Timestamp || t == datum.Timestamptz }
-	asInterval := func(n *pg.Node) *pg.Node {
-		return &pg.Node{Node: &pg.Node_FuncCall{FuncCall: &pg.FuncCall{Funcname: []*pg.Node{str("interval")}, Args: []*pg.Node{n}, Funcformat: pg.CoercionForm_COERCE_EXPLICIT_CALL, Location: -1}}}
-	}
-	switch left, right := r.typeOf(e.Lexpr), r.typeOf(e.Rexpr); {
-	case stamp(left) && right == datum.Time:
-		e.Rexpr = asInterval(e.Rexpr)
-	case op == "+" && stamp(right) && left == datum.Time:
-		e.Lexpr = asInterval(e.Lexpr)
-	}
 }
 
 // seriesOfTimes gives the arguments of generate_series the types that PostgreSQL takes, if

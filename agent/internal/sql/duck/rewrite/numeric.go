@@ -36,7 +36,7 @@ func (r *rewriter) writes(n *pg.Node) bool {
 	switch x := n.GetNode().(type) {
 	case *pg.Node_ColumnRef:
 		c, ok := r.scope.find(x.ColumnRef)
-		return ok && c.text && !c.decimal
+		return ok && c.text
 	case *pg.Node_TypeCast:
 		if m := typmod(datum.Numeric, x.TypeCast.TypeName); len(x.TypeCast.TypeName.Typmods) > 0 {
 			return m >= 4 && int(m-4)&0x7ff >= frame.NumericScale
@@ -67,9 +67,9 @@ func (r *rewriter) writesCall(f *pg.FuncCall) bool {
 	}
 	if name == "avg" && len(f.Args) == 1 && (f.Over != nil || f.AggDistinct) {
 		t := r.typeOf(f.Args[0])
-		return (t.IsInt() || t == datum.Numeric) && !(f.AggDistinct && r.writes(f.Args[0]))
+		return t.IsInt() || t == datum.Numeric
 	}
-	if len(f.Args) == 1 && !f.AggDistinct {
+	if len(f.Args) == 1 && (!f.AggDistinct || f.Over == nil) {
 		switch name {
 		case "sum", "min", "max", "any_value":
 			return r.writes(f.Args[0])
@@ -357,7 +357,7 @@ func (r *rewriter) standsForDecimal(n *pg.Node) bool {
 		return false
 	}
 	c, ok := r.scope.find(ref)
-	return ok && c.text && (c.decimal || !r.textual[n])
+	return ok && c.text && !r.textual[n]
 }
 
 // writtenSubquery rewrites a subquery that gives one value, in whose place a text will do, and
@@ -417,7 +417,7 @@ func (r *rewriter) writesTargets(s *pg.SelectStmt, cols columns) {
 			cols.list[i].text = true
 			continue
 		}
-		if r.merges(cols.list[i].name) || !r.writes(t.GetVal()) {
+		if !r.writes(t.GetVal()) {
 			continue
 		}
 		r.takesText(t.Val)

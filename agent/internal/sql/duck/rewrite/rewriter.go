@@ -40,11 +40,8 @@ type rewriter struct {
 	// seeds are told the columns of the first part of a recursive query: the second knows
 	// them by its name.
 	seeds map[*pg.SelectStmt]func(columns)
-	// merged are the columns that joins make of two each, using the names of all of them;
-	// natural says that any may be.
-	merged  map[*pg.JoinExpr][]string
-	using   map[string]bool
-	natural bool
+	// merged are the columns that joins make of two each.
+	merged map[*pg.JoinExpr][]string
 	// givesText are subqueries of one value that turned out to give a text.
 	givesText map[*pg.Node]bool
 	// given are orders of values of which an aggregate gives one.
@@ -59,9 +56,6 @@ type rewriter struct {
 func (r *rewriter) query(s *pg.SelectStmt, parent *scope) (columns, error) {
 	outer, mayWrite := r.scope, r.mayWrite
 	defer func() { r.scope, r.mayWrite = outer, mayWrite }()
-	if s.Op > pg.SetOperation_SETOP_UNION || (s.Op == pg.SetOperation_SETOP_UNION || len(s.ValuesLists) > 0) && r.mergesSome() {
-		r.mayWrite = false
-	}
 	r.scope = &scope{parent: parent, ctes: map[string]*relation{}, distinct: len(s.DistinctClause) > 0}
 	if s.IntoClause != nil {
 		return columns{}, unsupported(0, "SELECT INTO")
@@ -185,7 +179,11 @@ func (r *rewriter) setOperation(s *pg.SelectStmt) (columns, error) {
 	for i, c := range left.list {
 		m := column{scale: -1}
 		if both {
-			m, forms[0][i], forms[1][i] = r.unites(c, right.list[i])
+			if m, forms[0][i], forms[1][i] = r.unites(c, right.list[i]); s.Op > pg.SetOperation_SETOP_UNION && manyScales(c, right.list[i]) {
+				err := unsupported(0, "%s of numerics with scales of their own", op)
+				err.Hint = "Cast the values to numeric(precision, scale)."
+				return columns{}, err
+			}
 		}
 		m.name = c.name
 		if i < len(right.list) && right.known {
@@ -310,6 +308,10 @@ func (r *rewriter) values(s *pg.SelectStmt) (columns, error) {
 			if k < len(out.list) && out.list[k].modifier != r.widthOf(n) {
 				out.list[k].modifier = -1
 			}
+			if k < len(out.list) && typed[k].IsNumber() {
+				out.list[k].typ = typed[k]
+				continue
+			}
 			if _, isText := literal(n); k < len(out.list) && out.list[k].typ != r.typeOf(n) && !(isText && typed[k] == out.list[k].typ) {
 				out.list[k].typ = mixed(out.list[k].typ, r.typeOf(n))
 			}
@@ -320,6 +322,9 @@ func (r *rewriter) values(s *pg.SelectStmt) (columns, error) {
 			if k < len(typed) {
 				if err := r.typeLiteral(&n, typed[k]); err != nil {
 					return columns{}, err
+				}
+				if t := r.typeOf(n); typed[k] == datum.Float8 && t.IsNumber() && t != datum.Float8 {
+					n = cast8(n)
 				}
 				row.GetList().Items[k] = n
 			}

@@ -19,7 +19,6 @@ type column struct {
 	text     bool // a numeric that is a text to the engine
 	null     bool // NULL itself
 	scale    int  // how many digits behind the point all values of a numeric have, -1: unknown
-	decimal  bool // one that is made a decimal wherever it stands: groups are of equal ones
 }
 
 // asWritten reports whether values are json that is as somebody wrote it.

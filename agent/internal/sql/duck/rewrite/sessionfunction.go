@@ -24,6 +24,18 @@ func constantText(value func(*rewriter) string) special {
 	}
 }
 
+// clientAddress is inet_client_addr().
+func clientAddress(r *rewriter, f *pg.FuncCall) (finish, error) {
+	d := datum.MakeNull(datum.Inet)
+	if r.in.Session.Client != "" {
+		var err error
+		if d, err = datum.ParseText(datum.Inet, r.in.Session.Client, nil); err != nil {
+			return nil, err
+		}
+	}
+	return r.folded(d, nil, f)
+}
+
 // answers ignores the arguments of a function that has one answer here.
 func answers(answer func() *pg.Node) special {
 	return func(*rewriter, *pg.FuncCall) (finish, error) {

@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"slices"
+	"strconv"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 )
@@ -29,7 +30,7 @@ func (r *rewriter) star(s *pg.SelectStmt, ref *pg.ColumnRef) (targets []*pg.Node
 	}
 	for _, it := range items {
 		target := pg.MakeResTargetNodeWithVal(it.node, -1)
-		if it.node.GetColumnRef() == nil {
+		if fields, _ := fieldNames(&pg.ColumnRef{Fields: it.node.GetColumnRef().GetFields()}); lastOf(fields) != it.name {
 			target.GetResTarget().Name = ident(it.name)
 		}
 		it.scale = r.scaleOf(it.node)
@@ -47,12 +48,33 @@ func (r *relation) items() (out []item, ok bool) {
 		if c.hidden {
 			continue
 		}
-		if slices.ContainsFunc(out, func(o item) bool { return o.name == c.name }) {
-			return nil, false
+		name := c.name
+		if before := r.before(len(out), c.name); before > 0 { // as the engine calls it
+			name += "_" + strconv.Itoa(before)
+			if _, taken := r.column(name); taken {
+				return nil, false
+			}
 		}
-		out = append(out, item{c, pg.MakeColumnRefNode([]*pg.Node{str(r.name), str(c.name)}, -1)})
+		out = append(out, item{c, pg.MakeColumnRefNode([]*pg.Node{str(r.name), str(name)}, -1)})
 	}
 	return out, true
+}
+
+// before counts the columns of a name among the first n that are not hidden.
+func (r *relation) before(n int, name string) int {
+	found := 0
+	for _, c := range r.columns {
+		switch {
+		case c.hidden:
+			continue
+		case n == 0:
+			return found
+		case c.name == name:
+			found++
+		}
+		n--
+	}
+	return found
 }
 
 // allItems are the columns of *: those of each FROM item, of which a join begins with the
@@ -158,7 +180,7 @@ func (r *rewriter) merge(j *pg.JoinExpr, left, right []*relation) error {
 			continue // the engine knows more
 		}
 		if a.text || b.text {
-			return unsupported(0, "JOIN ... USING of a numeric that is computed")
+			return unsupported(0, "a join by USING, or NATURAL, of a numeric without a precision: write JOIN ... ON a.%[1]s = b.%[1]s; this", name)
 		}
 		if r.scope.merged == nil {
 			r.scope.merged = map[string]column{}
@@ -199,24 +221,3 @@ func shared(left, right []*relation) (names []string) {
 	}
 	return names
 }
-
-// findMerges notes the names of columns that joins of a statement make one of two each. Their
-// numerics have to be equal where their values are: they are decimals.
-func (r *rewriter) findMerges(s *pg.SelectStmt) {
-	visit(s.ProtoReflect(), func(n *pg.Node) {
-		j := n.GetJoinExpr()
-		r.natural = r.natural || j.GetIsNatural()
-		for _, name := range j.GetUsingClause() {
-			if r.using == nil {
-				r.using = map[string]bool{}
-			}
-			r.using[name.GetString_().GetSval()] = true
-		}
-	})
-}
-
-// merges reports whether a join may make the columns of a name one.
-func (r *rewriter) merges(name string) bool { return r.natural || r.using[name] }
-
-// mergesSome reports whether a join may make columns one.
-func (r *rewriter) mergesSome() bool { return r.natural || len(r.using) > 0 }

@@ -59,7 +59,6 @@ func Rewrite(in Input) (*Statement, error) {
 	}
 	r := &rewriter{in: in, made: map[*pg.Node]bool{}, givesText: map[*pg.Node]bool{}, textual: map[*pg.Node]bool{}, mayWrite: true, params: append([]datum.Type(nil), in.ParamTypes...)}
 	r.hidden = namesIn(tree)
-	r.findMerges(tree)
 	r.top = tree
 	columns, err := r.query(tree, nil)
 	if err == nil && r.views > 0 {

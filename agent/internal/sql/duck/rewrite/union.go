@@ -53,6 +53,15 @@ func (r *rewriter) unites(left, right column) (out column, l, rt form) {
 	return column{scale: -1}, other(left, asDecimal), other(right, asDecimal)
 }
 
+// manyScales reports whether equal numerics of two columns may be written otherwise.
+func manyScales(left, right column) bool {
+	if left.text || right.text {
+		return true
+	}
+	exact := left.typ == datum.Numeric && right.typ == datum.Numeric
+	return exact && left.scale != right.scale && !left.null && !right.null
+}
+
 // The names of what a set operation is in a query around it.
 const (
 	sideName   = "nd_side"

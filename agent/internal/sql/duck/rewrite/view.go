@@ -27,7 +27,6 @@ func (r *rewriter) view(table *Table, rv *pg.RangeVar) (*pg.Node, *relation, err
 	if err := expandRows(query); err != nil {
 		return nil, nil, err
 	}
-	r.findMerges(query)
 	r.mayWrite = true
 	cols, err := r.query(query, nil)
 	r.mayWrite = false

@@ -20,6 +20,8 @@ func macros() []string {
 		`nd_within_limit(n, first, l, o) AS CASE WHEN l < 0 THEN error('ND2201W LIMIT must not be negative')
 			WHEN o < 0 THEN error('ND2201X OFFSET must not be negative')
 			ELSE n > coalesce(o, 0) AND (l IS NULL OR l > 0 AND first - coalesce(o, 0) <= l) END`,
+		`nd_bounded(s, given) AS CASE WHEN isinf(s) AND NOT given THEN error('ND22003 value out of range: overflow') ELSE s END`,
+
 		`nd_substring_from(s, start) AS substring(s, greatest(start, 1))`,
 		// Positions before the first character count: substring('abc', 0, 2) is 'a'.
 		`nd_substring(s, start, n) AS list_transform([{'b': start, 'n': n}], lambda p:
@@ -38,6 +40,9 @@ func macros() []string {
 		`nd_vector_subscripts(a, d) AS CASE WHEN d = 1 THEN CAST(generate_series(0, len(a) - 1) AS INTEGER[]) END`,
 		// A null is in no array, not even in one with nulls.
 		`nd_list_contains(a, b) AS list_transform([b], lambda v: list_has_all(a, v) AND list_aggregate(v, 'count') = len(v))[1]`,
+
+		// To the engine two nulls make an empty one.
+		`nd_list_concat(a, b) AS list_transform([{'a': a, 'b': b}], lambda p: CASE WHEN p.a IS NULL THEN p.b ELSE list_concat(p.a, p.b) END)[1]`,
 
 		`nd_json_has(j, k) AS list_contains(json_keys(j), k)`,
 		`nd_json_has_any(j, ks) AS list_has_any(json_keys(j), CAST(ks AS VARCHAR[]))`,
