@@ -2,8 +2,10 @@ package agenttest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -96,4 +98,50 @@ func lines(ctx context.Context, t *testing.T, conn *pgx.Conn, query string) []st
 		t.Fatalf("%s: %v", query, err)
 	}
 	return out
+}
+
+// TestTablesAreJoinedByKeys: a statement that joins a few rows reads these few, at first by
+// the tables that are narrowed, and what it answers is what reading everything answers.
+func TestTablesAreJoinedByKeys(t *testing.T) {
+	t.Parallel()
+	c := Start(t, Options{Nodes: 1, Replicas: 1, Ranges: 4})
+	c.sql("CREATE TABLE customers (id int8 PRIMARY KEY, name text); CREATE TABLE orders (id int8 PRIMARY KEY, customer int4); CREATE INDEX ON orders (customer)")
+	c.sql("INSERT INTO customers SELECT g, 'c' || g FROM generate_series(1, 3000) g; INSERT INTO orders SELECT g, g % 3000 FROM generate_series(1, 6000) g")
+	conn, err := c.Node(1).Connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	type document []struct {
+		Nodes []struct{ Rows int }
+	}
+	const few = 30 // of 9,000: rows that are read, of tables and of indexes
+	for _, query := range []string{
+		"SELECT o.id || c.name FROM orders o JOIN customers c ON c.id = o.customer WHERE o.id = 77",
+		"SELECT o.id || c.name FROM customers c LEFT JOIN orders o ON o.customer = c.id WHERE c.id IN (78, 79) ORDER BY 1",
+		"SELECT c.name FROM customers c WHERE c.id IN (SELECT customer FROM orders WHERE id BETWEEN 5 AND 7) ORDER BY 1",
+		"SELECT (SELECT count(*) FROM orders o WHERE o.customer = c.id)::text FROM customers c WHERE c.id = 9",
+		"SELECT c.name FROM (SELECT * FROM orders) o JOIN customers c ON c.id = o.customer WHERE o.id = 3000",
+	} {
+		var got []byte
+		if err := conn.QueryRow(t.Context(), "EXPLAIN (ANALYZE, FORMAT JSON) "+query).Scan(&got); err != nil {
+			t.Fatal(err)
+		}
+		var plan document
+		if err := json.Unmarshal(got, &plan); err != nil || len(plan) != 1 {
+			t.Fatalf("%v: %s", err, got)
+		}
+		rows := 0
+		for _, n := range plan[0].Nodes {
+			rows += n.Rows
+		}
+		if rows > few {
+			t.Errorf("%s: %d rows were read: %s", query, rows, got)
+		}
+		all := strings.NewReplacer("o.customer", "(o.customer + 0)", "SELECT customer", "SELECT customer + 0").Replace(query)
+		some, everything := lines(t.Context(), t, conn, query), lines(t.Context(), t, conn, all)
+		if !slices.Equal(some, everything) {
+			t.Errorf("%s\nanswers %q, and if everything is read %q", query, some, everything)
+		}
+	}
 }

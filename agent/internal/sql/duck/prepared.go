@@ -251,6 +251,9 @@ func (p *prepared) describeColumn(i int, f frame.Field) error {
 
 func (p *prepared) Columns() []Column { return p.columns }
 
+// TableScans are the scans that it may begin, by their slots.
+func (p *prepared) TableScans() []*TableScan { return p.rewrite.Scans }
+
 func (p *prepared) ParamTypes() []datum.Type { return p.params }
 
 // Execute runs the statement.
@@ -354,7 +357,7 @@ func (p *prepared) args(x Execution) (sql string, args []byte, err error) {
 	sql = p.exact
 	for i, d := range x.Args {
 		var ok bool
-		if values[i], ok = coerce(d, p.params[i]); !ok {
+		if values[i], ok = Coerce(d, p.params[i]); !ok {
 			return "", nil, &Error{Code: "42804", Message: fmt.Sprintf("parameter $%d is of type %s but the value is of type %s", i+1, p.params[i].SQLName(), d.Type.SQLName())}
 		}
 		if err := rewrite.ResolveRegistry(&p.session, &values[i]); err != nil {
@@ -402,7 +405,7 @@ func pick(types []frame.Type, numbers []int) []frame.Type {
 func (p *prepared) specs(args []datum.Datum) []ScanSpec {
 	specs := make([]ScanSpec, len(p.rewrite.Scans))
 	for slot, scan := range p.rewrite.Scans {
-		specs[slot] = ScanSpec{Slot: slot, Table: scan.Table, visible: scan.Columns}
+		specs[slot] = ScanSpec{Slot: slot, Table: scan.Table, Links: scan.Links, All: specs, visible: scan.Columns}
 		for _, c := range scan.Constraints {
 			t := scan.Table.Columns[c.Column].Type
 			if out, ok := resolve(c, t, args); ok {
@@ -435,7 +438,7 @@ func resolve(c rewrite.Constraint, t datum.Type, args []datum.Datum) (Constraint
 				continue
 			}
 			var ok bool
-			if d, ok = coerce(d, t); !ok {
+			if d, ok = Coerce(d, t); !ok {
 				return out, false
 			}
 		}
@@ -456,7 +459,7 @@ func appendElements(out *Constraint, d datum.Datum, t datum.Type) bool {
 		if e.Null {
 			continue
 		}
-		v, ok := coerce(e, t)
+		v, ok := Coerce(e, t)
 		if !ok {
 			return false
 		}
@@ -465,8 +468,8 @@ func appendElements(out *Constraint, d datum.Datum, t datum.Type) bool {
 	return true
 }
 
-// coerce makes a value one of type t if it is the same value in both.
-func coerce(d datum.Datum, t datum.Type) (datum.Datum, bool) {
+// Coerce makes a value one of type t if it is the same value in both.
+func Coerce(d datum.Datum, t datum.Type) (datum.Datum, bool) {
 	switch {
 	case d.Type == t:
 		return d, true

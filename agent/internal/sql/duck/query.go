@@ -47,6 +47,9 @@ type Schema = rewrite.Schema
 // Resolver finds the table that a FROM item names.
 type Resolver = rewrite.Resolver
 
+// TableScan is one FROM item that reads a table, before the parameters have values.
+type TableScan = rewrite.Scan
+
 // Table is one FROM item's shape, TableColumn a column of it.
 type (
 	Table       = rewrite.Table
@@ -75,6 +78,8 @@ type Executor interface {
 type Prepared interface {
 	Columns() []Column
 	ParamTypes() []datum.Type
+	// TableScans are the scans that it may begin, by their slots.
+	TableScans() []*TableScan
 	// Execute runs the statement and calls emit with each row. The row's slice is
 	// reused after emit returns; its datums may be kept. An error of emit or of the
 	// Source is returned as it is (wrapped); all others are *Error.
@@ -112,9 +117,19 @@ type ScanSpec struct {
 	// Constraints all hold for every row that matters. The Source may use them to
 	// read less and may ignore them: the executor filters again.
 	Constraints []Constraint
+	// Links, too, hold for every row that matters.
+	Links []Link
+	// All are the scans of the statement by their slots, without Columns.
+	All []ScanSpec
 
 	visible []int // the table's columns that DuckDB sees
 }
+
+// Visible are the columns that a scan may want, as indexes of Table.Columns.
+func (s *ScanSpec) Visible() []int { return s.visible }
+
+// Link is an equality with a column of another scan.
+type Link = rewrite.Link
 
 // Op compares a column.
 type Op = rewrite.Op

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/kv"
@@ -24,6 +25,10 @@ type Source struct {
 	// Session is what guards are computed in. Several scans ask it at once.
 	Session *queryplan.Session
 	System  func(ctx context.Context, spec duck.ScanSpec) (duck.Scan, error)
+
+	planned sync.Once
+	joined  *queryplan.KeyJoins // nil: no table is joined by keys
+	ahead   map[int][]kv.Row    // the rows of slots, where they were read
 }
 
 // Scan begins to read a table.
@@ -32,24 +37,33 @@ func (s *Source) Scan(ctx context.Context, spec duck.ScanSpec) (duck.Scan, error
 	if !ok {
 		return s.System(ctx, spec)
 	}
-	wanted := make([]bool, len(table.Columns))
-	for _, c := range spec.Columns {
-		wanted[c] = true
+	out := s.tableScan(table, spec.Columns)
+	if s.joins(ctx, spec.All) {
+		return out, s.openJoined(ctx, out, spec.Slot)
 	}
-	guard := s.Guards[table.ObjectID()]
-	if guard != nil {
-		queryplan.Columns(guard, wanted)
-	}
-	out := &tableScan{run: s.Run, session: s.Session, guard: guard, table: table, decoder: table.NewDecoder(wanted), columns: spec.Columns,
-		row: make([]datum.Datum, len(table.Columns)), out: make([]datum.Datum, len(spec.Columns))}
-	access, err := queryplan.ConstrainedAccess(table, constraints(spec.Constraints), wanted)
+	access, err := queryplan.ConstrainedAccess(table, constraints(spec.Constraints), out.wanted)
 	if err != nil {
 		return nil, err
 	}
-	if access.Covering {
-		out.decoder = access.Index.Index.NewDecoder(wanted)
-	}
 	return out, out.open(ctx, &access)
+}
+
+func (s *Source) tableScan(table *catalog.Table, columns []int) *tableScan {
+	guard := s.Guards[table.ObjectID()]
+	return &tableScan{run: s.Run, session: s.Session, guard: guard, table: table, wanted: s.wanted(table, columns), columns: columns,
+		row: make([]datum.Datum, len(table.Columns)), out: make([]datum.Datum, len(columns))}
+}
+
+// wanted are the columns of a table that a scan needs.
+func (s *Source) wanted(table *catalog.Table, columns []int) []bool {
+	out := make([]bool, len(table.Columns))
+	for _, c := range columns {
+		out[c] = true
+	}
+	if guard := s.Guards[table.ObjectID()]; guard != nil {
+		queryplan.Columns(guard, out)
+	}
+	return out
 }
 
 // constraints translates what the slow path found.
@@ -85,8 +99,10 @@ type tableScan struct {
 	guard   queryplan.Expr // nil: all rows are shown
 	session *queryplan.Session
 	env     queryplan.Env // of guard
-	rows    Rows          // nil: they are read by key
-	keys    [][]byte      // that were not read yet
+	wanted  []bool
+	ways    []queryplan.Access // that were not begun yet
+	rows    Rows               // nil: they are read by key
+	keys    [][]byte           // that were not read yet
 	batch   []kv.Row
 	held    int64 // bytes of memory, for batch
 	row     []datum.Datum
@@ -94,6 +110,7 @@ type tableScan struct {
 }
 
 func (s *tableScan) open(ctx context.Context, a *queryplan.Access) error {
+	s.decoder = s.decoderOf(a)
 	// The scans of a statement run at once: none may write to the Run.
 	env := *s.run.Env
 	s.env = env
@@ -118,12 +135,24 @@ func (s *tableScan) open(ctx context.Context, a *queryplan.Access) error {
 	return err
 }
 
+func (s *tableScan) decoderOf(a *queryplan.Access) *catalog.Decoder {
+	if a.Covering {
+		return a.Index.Index.NewDecoder(s.wanted)
+	}
+	return s.table.NewDecoder(s.wanted)
+}
+
 // Fill appends rows to the batch.
 func (s *tableScan) Fill(ctx context.Context, b *duck.Batch) (done bool, err error) {
 	for !b.Full() {
 		if len(s.batch) == 0 {
 			if s.batch, err = s.next(ctx); errors.Is(err, io.EOF) {
-				return true, nil
+				if len(s.ways) == 0 {
+					return true, nil
+				}
+				if err = s.openNext(ctx); err != nil {
+					return false, err
+				}
 			} else if err != nil {
 				return false, fmt.Errorf("scan %q: %w", s.table.Name(), err)
 			}
@@ -172,6 +201,17 @@ func (s *tableScan) next(ctx context.Context) ([]kv.Row, error) {
 		s.held += r.Size()
 	}
 	return rows, err
+}
+
+// openNext begins with what is read next.
+func (s *tableScan) openNext(ctx context.Context) error {
+	if s.rows != nil {
+		s.rows.Close()
+		s.rows = nil
+	}
+	way := s.ways[0]
+	s.ways = s.ways[1:]
+	return s.open(ctx, &way)
 }
 
 // Close ends the reading.

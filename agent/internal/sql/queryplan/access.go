@@ -363,6 +363,12 @@ type Constraint struct {
 // ConstrainedAccess finds the access path for constraints that all hold, of who wants the
 // columns of the rows.
 func ConstrainedAccess(table *catalog.Table, constraints []Constraint, wanted []bool) (Access, error) {
+	s := joinScan{table: table, conditions: Conditions(table, constraints), wanted: wanted}
+	return s.way(nil)
+}
+
+// Conditions are what constraints of a table say.
+func Conditions(table *catalog.Table, constraints []Constraint) []Expr {
 	var parts []Expr
 	for _, c := range constraints {
 		column := &table.Columns[c.Column]
@@ -378,10 +384,5 @@ func ConstrainedAccess(table *catalog.Table, constraints []Constraint, wanted []
 			parts = append(parts, &compareExpr{op: c.Op, left: ref, right: values[0], typ: column.Type})
 		}
 	}
-	var condition Expr
-	if len(parts) > 0 {
-		condition = &andExpr{args: parts}
-	}
-	c, err := chooseAccess(table, condition, asked{wanted: wanted, whole: true})
-	return c.Access, err
+	return parts
 }

@@ -6,6 +6,8 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/duck"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
@@ -17,7 +19,7 @@ func (p *Plan) Explain() *Step {
 	case p.Select != nil:
 		return p.Select.explain()
 	case p.Slow != nil:
-		return p.explainSlow()
+		return explainSlow(p.Slow)
 	case p.Insert != nil:
 		return p.Insert.explain()
 	case p.Instead != nil:
@@ -32,17 +34,55 @@ func (p *Plan) Explain() *Step {
 	}
 }
 
-func (p *Plan) explainSlow() *Step {
-	names := make([]string, len(p.Tables))
-	out := step("SQL Engine", "SQL engine over scans of: the tables that it names")
-	for i, t := range p.Tables {
-		names[i] = t.Name()
-		out.Inputs = append(out.Inputs, step("Scan").of(t))
+// explainSlow says how the engine's tables are read. How many rows they are joined to is not
+// known before it runs: if these are too many, the whole table is read.
+func explainSlow(slow duck.Prepared) *Step {
+	out := step("SQL Engine", "SQL engine")
+	scans := slow.TableScans()
+	joins, err := explainJoins(scans)
+	if err != nil {
+		return out
 	}
-	if len(names) > 0 {
-		out.Text[0] = "SQL engine over scans of: " + strings.Join(names, ", ")
+	for slot := range scans {
+		if s := &joins.scans[slot]; s.table != nil && len(s.ways) > 0 {
+			in := s.ways[0].explain(s.table, false)
+			if len(s.of) > 0 {
+				of := scans[s.of[len(s.of)-1]].Table.Name
+				in.Text = append(in.Text, "  Joined to rows of "+of)
+				in.with("Joined To", of)
+			}
+			out.over(in)
+		}
 	}
 	return out
+}
+
+// explainJoins decides what is joined by keys as if all rows that may be read ahead were few.
+func explainJoins(scans []*duck.TableScan) (*KeyJoins, error) {
+	specs := make([]duck.ScanSpec, len(scans))
+	for i, s := range scans {
+		specs[i] = duck.ScanSpec{Slot: i, Table: s.Table, Links: s.Links}
+	}
+	conditions := func(slot int, t *catalog.Table) []Expr { return unbound(t, scans[slot].Constraints) }
+	wanted := func(slot int, t *catalog.Table) []bool {
+		out := make([]bool, len(t.Columns))
+		for _, c := range scans[slot].Columns {
+			out[c] = true
+		}
+		return out
+	}
+	j, err := NewKeyJoins(specs, conditions, wanted)
+	for err == nil {
+		slot, ok := j.Next()
+		if !ok {
+			break
+		}
+		err = j.Read(slot, func(index int, typ datum.Type) ([]Expr, error) {
+			from := scans[slot].Table
+			return []Expr{&joinValue{name: from.Name + "." + from.Columns[index].Name, typ: typ}}, nil
+		})
+	}
+	return j, err
 }
 
 func (w *With) explain() *Step {
@@ -214,6 +254,8 @@ func valueText(e Expr) string {
 	switch e := plain(e).(type) {
 	case *Param:
 		return fmt.Sprintf("$%d", e.Index+1)
+	case *joinValue:
+		return e.name
 	case *Const:
 		switch {
 		case e.Value.Null:
@@ -238,7 +280,7 @@ func (i *Insert) explain() *Step {
 	case i.Select != nil:
 		return out.over(i.Select.explain())
 	case i.Slow != nil:
-		return out.over(step("SQL Engine", "SQL engine"))
+		return out.over(explainSlow(i.Slow))
 	default:
 		return out.over(step("Values Scan", fmt.Sprintf("%d rows of values", len(i.Rows))).with("Rows", len(i.Rows)))
 	}
@@ -262,7 +304,7 @@ func (c *Change) explain() *Step {
 	}
 	out := step("ModifyTable", verb+c.Table.Name()).with("Operation", operation).of(c.Table)
 	if c.Slow != nil {
-		return out.over(step("SQL Engine", "SQL engine"))
+		return out.over(explainSlow(c.Slow))
 	}
 	var rows *Step
 	if c.Keys != nil {

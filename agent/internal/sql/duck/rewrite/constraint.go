@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"math"
+	"slices"
 	"strconv"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -35,7 +36,59 @@ func (r *rewriter) constrain(n *pg.Node, to []*relation) {
 		}
 	case *pg.Node_AExpr:
 		r.constrainExpr(x.AExpr, to)
+	case *pg.Node_SubLink: // IN (SELECT ...)
+		if op := lastName(x.SubLink.OperName); x.SubLink.SubLinkType == pg.SubLinkType_ANY_SUBLINK && (op == "" || op == "=") {
+			if c, ok := r.plain(x.SubLink.Testexpr, to); ok {
+				r.memberOf(x.SubLink.Subselect.GetSelectStmt(), c)
+			}
+		}
 	}
+}
+
+// memberOf notes that rows matter only if the column is one of what the query gives.
+func (r *rewriter) memberOf(s *pg.SelectStmt, c column) {
+	if r.members == nil {
+		r.members = map[*pg.SelectStmt]column{}
+	}
+	r.members[s] = c
+}
+
+// linkMembers links the column that has to be one of what a query gives.
+func (r *rewriter) linkMembers(s *pg.SelectStmt, cols columns) {
+	if c, ok := r.members[s]; ok && cols.known && len(cols.list) == 1 {
+		link(c, cols.list[0])
+	}
+}
+
+// joined notes an equality of two columns, of which the relations may have one or both.
+func (r *rewriter) joined(e *pg.A_Expr, to []*relation) {
+	for _, side := range [][2]*pg.Node{{e.Lexpr, e.Rexpr}, {e.Rexpr, e.Lexpr}} {
+		ref := side[1].GetColumnRef()
+		if ref == nil {
+			continue
+		}
+		if c, ok := r.plain(side[0], to); ok {
+			if from, ok := r.scope.find(ref); ok {
+				link(c, from)
+			}
+		}
+	}
+}
+
+// link notes that rows of c's table matter only where c is equal to a value of another table's
+// column, of which from has no other values. Types whose equal values may have other keys are
+// left out.
+func link(c, from column) {
+	if from.scan == nil || from.scan == c.scan || from.grown || c.text || from.text {
+		return
+	}
+	a, b := c.scan.Table.Columns[c.index].Type, from.scan.Table.Columns[from.index].Type
+	switch {
+	case a.IsInt() && b.IsInt(), a.IsString() && b.IsString() && a != datum.Bpchar && b != datum.Bpchar:
+	case a != b || a.IsFloat() || a.IsArray() || a == datum.Bpchar || a == datum.JSONB || a == datum.JSON:
+		return
+	}
+	c.scan.Links = append(c.scan.Links, Link{Column: c.index, From: from.scan.Slot, FromColumn: from.index})
 }
 
 func note(c column, op Op, values ...Value) {
@@ -50,15 +103,39 @@ func (r *rewriter) plain(n *pg.Node, to []*relation) (column, bool) {
 	}
 	s := r.scope
 	c, ok := s.find(ref)
-	if !ok || c.scan == nil {
+	if !ok || !isOf(c, to) {
 		return column{}, false
 	}
-	for _, rel := range to {
-		if rel.scan == c.scan {
-			return c, true
+	return c, true
+}
+
+// isOf reports whether a column is one of a table that is among the relations: itself, or
+// behind queries that pass its rows.
+func isOf(c column, to []*relation) bool {
+	return c.scan != nil && slices.ContainsFunc(to, func(rel *relation) bool {
+		return rel.scan == c.scan || c.passed && slices.ContainsFunc(rel.columns, func(o column) bool {
+			return o.passed && o.scan == c.scan && o.index == c.index
+		})
+	})
+}
+
+// pass notes which columns of a query in FROM are those of rows that it passes one by one: what
+// is said of them around it can be said of its tables.
+func (r *rewriter) pass(s *pg.SelectStmt, out columns) {
+	passes := len(s.GroupClause)+len(s.DistinctClause)+len(s.WindowClause)+len(s.LockingClause) == 0 &&
+		s.HavingClause == nil && s.LimitCount == nil && s.LimitOffset == nil
+	for _, n := range s.TargetList {
+		each := func(n *pg.Node) {
+			if f := n.GetFuncCall(); f != nil && (f.Over != nil || f.AggWithinGroup || aggregates[lastName(f.Funcname)] || OfRows(lastName(f.Funcname))) {
+				passes = false
+			}
 		}
+		visit(n.ProtoReflect(), each)
 	}
-	return column{}, false
+	for i := range out.list {
+		c := &out.list[i]
+		c.passed = passes && isOf(*c, r.scope.relations)
+	}
 }
 
 func (r *rewriter) constrainExpr(e *pg.A_Expr, to []*relation) {
@@ -78,6 +155,9 @@ func (r *rewriter) constrainExpr(e *pg.A_Expr, to []*relation) {
 			if v, ok := value(c, e.Lexpr); ok {
 				note(c, pair[1], v)
 			}
+		}
+		if op == "=" {
+			r.joined(e, to)
 		}
 	case pg.A_Expr_Kind_AEXPR_IN:
 		if op == "=" {

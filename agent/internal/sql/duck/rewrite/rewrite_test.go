@@ -21,7 +21,9 @@ var testTable = &Table{Name: "t", OID: 16384, Columns: []TableColumn{
 func resolveTest(schema, name string) (*Table, bool) { return testTable, schema == "" && name == "t" }
 
 // rewriteText rewrites sql and returns DuckDB's text, parameters uncast.
-func rewriteText(sql string) (string, *Statement, error) {
+func rewriteText(sql string) (string, *Statement, error) { return rewriteWith(sql, resolveTest) }
+
+func rewriteWith(sql string, resolve Resolver) (string, *Statement, error) {
 	tree, err := pg.Parse(sql)
 	if err != nil {
 		return "", nil, err
@@ -33,7 +35,7 @@ func rewriteText(sql string) (string, *Statement, error) {
 	if sel == nil {
 		return "", nil, errors.New("not a SELECT")
 	}
-	s, err := Rewrite(Input{Select: sel, Resolve: resolveTest, Session: Session{User: "u", Database: "d"}})
+	s, err := Rewrite(Input{Select: sel, Resolve: resolve, Session: Session{User: "u", Database: "d"}})
 	if err != nil {
 		return "", nil, err
 	}

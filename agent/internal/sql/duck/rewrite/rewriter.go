@@ -37,6 +37,8 @@ type rewriter struct {
 	views, inView int
 	// inlined counts the calls of functions that were put in.
 	inlined int
+	// members are columns that have to be one of what a query gives.
+	members map[*pg.SelectStmt]column
 	// seeds are told the columns of the first part of a recursive query: the second knows
 	// them by its name.
 	seeds map[*pg.SelectStmt]func(columns)
@@ -121,6 +123,9 @@ func (r *rewriter) with(w *pg.WithClause) error {
 			}
 			r.seeds[sub] = func(left columns) {
 				rel.columns, rel.known = rename(left, c.Aliascolnames), left.known
+				for i := range rel.columns {
+					rel.columns[i].grown, rel.columns[i].passed = true, false
+				}
 			}
 		}
 		mayWrite := r.mayWrite
@@ -133,6 +138,9 @@ func (r *rewriter) with(w *pg.WithClause) error {
 			return errorf("42P10", c.Location, "WITH query \"%s\" has %d columns available but %d columns specified", name, len(cols.list), given)
 		}
 		rel.columns, rel.known = rename(cols, c.Aliascolnames), cols.known
+		for i := range rel.columns { // it is read as often as it is named
+			rel.columns[i].passed = false
+		}
 		r.scope.ctes[name] = rel
 		c.Ctename = ident(c.Ctename)
 		if len(c.Aliascolnames) == 0 && len(sub.ValuesLists) > 0 {
@@ -371,6 +379,7 @@ func (r *rewriter) block(s *pg.SelectStmt) (columns, error) {
 	if err != nil {
 		return columns{}, err
 	}
+	r.pass(s, out)
 	r.dependent(s, out)
 	r.mayWrite = mayWrite
 	r.writesTargets(s, out)
@@ -428,6 +437,7 @@ func (r *rewriter) targets(s *pg.SelectStmt) (columns, error) {
 		if ref != nil {
 			if found, ok := r.scope.find(ref); ok {
 				c.scan, c.index, c.modifier, c.written = found.scan, found.index, found.modifier, found.written
+				c.passed, c.grown = found.passed, found.grown
 			}
 		}
 		if ref == nil || t.Name != "" {

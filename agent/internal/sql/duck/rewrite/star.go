@@ -186,6 +186,12 @@ func (r *rewriter) merge(j *pg.JoinExpr, left, right []*relation) error {
 			r.scope.merged = map[string]column{}
 		}
 		r.scope.merged[name] = mergedColumn(j.Jointype, a, b)
+		if (j.Jointype == pg.JoinType_JOIN_INNER || j.Jointype == pg.JoinType_JOIN_LEFT) && isOf(b, right) {
+			link(b, a)
+		}
+		if (j.Jointype == pg.JoinType_JOIN_INNER || j.Jointype == pg.JoinType_JOIN_RIGHT) && isOf(a, left) {
+			link(a, b)
+		}
 	}
 	return nil
 }

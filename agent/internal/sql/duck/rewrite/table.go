@@ -85,6 +85,14 @@ type Constraint struct {
 	Values []Value
 }
 
+// Link says that a column of a scan is equal to one of another's rows, as those are that hold
+// its own constraints.
+type Link struct {
+	Column     int // index of Table.Columns
+	From       int // slot
+	FromColumn int // index of its Table.Columns
+}
+
 // Value is a literal of the column's type, or a parameter.
 type Value struct {
 	Param   int  // number, 0: Literal
@@ -97,6 +105,8 @@ type Scan struct {
 	Slot        int
 	Table       *Table
 	Constraints []Constraint
+	// Links are equalities with columns of other scans; each holds for every row that matters.
+	Links []Link
 	// Columns are those that DuckDB sees, as indexes of Table.Columns: all but
 	// hidden columns that the statement does not name.
 	Columns []int

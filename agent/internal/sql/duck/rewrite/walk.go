@@ -67,7 +67,8 @@ func (r *rewriter) node(n *pg.Node) (*pg.Node, error) {
 		return n, nil
 	}
 	if s := n.GetSelectStmt(); s != nil {
-		_, err := r.query(s, r.scope)
+		cols, err := r.query(s, r.scope)
+		r.linkMembers(s, cols)
 		return n, err
 	}
 	if err := r.inline(n); err != nil {
@@ -146,7 +147,8 @@ func (r *rewriter) message(m protoreflect.Message) (protoreflect.Message, error)
 		}
 		return n.ProtoReflect(), nil
 	case *pg.SelectStmt:
-		_, err := r.query(x, r.scope)
+		cols, err := r.query(x, r.scope)
+		r.linkMembers(x, cols)
 		return m, err
 	}
 	return m, r.below(m)
