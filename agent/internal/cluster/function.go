@@ -16,9 +16,13 @@ type Function struct {
 	// Returns is of what follows RETURNS, or of what the OUT parameters come to.
 	Returns ValueType `json:"returns"`
 	SetOf   bool      `json:"setOf,omitempty"`
-	// Body is what stands in AS, or the text of the standard's forms.
-	Body     string `json:"body"`
-	Standard bool   `json:"standard,omitempty"` // RETURN or BEGIN ATOMIC
+	// Body is what stands in AS. Of the standard's forms, RETURN and BEGIN ATOMIC, it is their
+	// statements, of RETURN a SELECT, with semicolons between them: arguments stand in it as
+	// $1, and what it names as in View.Query, with Reads.
+	Body     string     `json:"body"`
+	Standard bool       `json:"standard,omitempty"`
+	Return   bool       `json:"return,omitempty"`
+	Reads    []ViewRead `json:"reads,omitempty"`
 	// Volatility is immutable, stable or volatile.
 	Volatility string `json:"volatility"`
 	Strict     bool   `json:"strict,omitempty"`
@@ -100,6 +104,9 @@ func (f *Function) Given() []Parameter {
 	return f.Inputs()
 }
 
+// Read finds what the body reads of an object.
+func (f *Function) Read(id ObjectID) (*ViewRead, bool) { return readOf(f.Reads, id) }
+
 // Outputs are the parameters that make up the result; none: Returns says it all.
 func (f *Function) Outputs() []Parameter {
 	var out []Parameter
@@ -121,7 +128,7 @@ func Signature(name string, inputs []Parameter) string {
 }
 
 func (f *Function) validate() error {
-	if f.Language == "" || f.Body == "" && f.Language != "sql" {
+	if f.Language == "" || f.Body == "" && f.Language != "sql" || f.Standard && f.Language != "sql" {
 		return errors.New("a function has a language and a body")
 	}
 	if f.Returns.Type == "" && !f.Procedure {

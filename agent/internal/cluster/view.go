@@ -30,7 +30,7 @@ type ViewColumn struct {
 	Comment  string `json:"comment,omitempty"`
 }
 
-// ViewRead is an object that a view reads.
+// ViewRead is an object that a view, or the body of a function, names.
 type ViewRead struct {
 	Object  ObjectID     `json:"object"`
 	Columns []ReadColumn `json:"columns"`
@@ -46,10 +46,12 @@ type ReadColumn struct {
 }
 
 // Read finds what the view reads of an object.
-func (v *View) Read(id ObjectID) (*ViewRead, bool) {
-	for i := range v.Reads {
-		if v.Reads[i].Object == id {
-			return &v.Reads[i], true
+func (v *View) Read(id ObjectID) (*ViewRead, bool) { return readOf(v.Reads, id) }
+
+func readOf(list []ViewRead, id ObjectID) (*ViewRead, bool) {
+	for i := range list {
+		if list[i].Object == id {
+			return &list[i], true
 		}
 	}
 	return nil, false

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"time"
 
+	pg "github.com/pganalyze/pg_query_go/v6"
+
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
@@ -15,6 +18,11 @@ type bound struct {
 	query    *syntax.Query
 	fields   []boundField
 	prepared *Prepared
+	// named says that what it names was found for it, whatever the role may use: names stand
+	// in it as they are now.
+	named bool
+	// chosen, if not nil, is told which functions calls mean.
+	chosen func(*pg.FuncCall, *queryplan.Routine)
 }
 
 // boundField is what a parameter stands for: a variable, or the column-th field of the
@@ -35,7 +43,7 @@ const (
 )
 
 func (b *bound) prepare(ctx context.Context, s *Session) error {
-	p := &Prepared{statement: &syntax.Statement{Text: b.text, Node: b.query}}
+	p := &Prepared{statement: &syntax.Statement{Text: b.text, Node: b.query}, named: b.named, chosen: b.chosen}
 	for _, f := range b.fields {
 		p.announced = append(p.announced, f.typ)
 	}

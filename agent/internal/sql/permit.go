@@ -36,7 +36,11 @@ func (s *Session) permitQuery(p *Prepared, q *syntax.Query) error {
 		return nil
 	}
 	if !now.rights.Super || s.filling || s.viewsOfOthers(p) {
-		if err := permit.Query(s.scope(), p.query(q)); err != nil {
+		look := permit.Query
+		if p.named {
+			look = permit.Relations
+		}
+		if err := look(s.scope(), p.query(q)); err != nil {
 			return s.denied(verb(q), err)
 		}
 	}

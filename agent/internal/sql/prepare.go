@@ -141,8 +141,10 @@ func (s *Session) guard(text string, err *error) {
 func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query) error {
 	p.basis = s.basis(p)
 	scope := s.scope()
-	if err := s.permitNames(scope, q); err != nil {
-		return err
+	if !p.named {
+		if err := s.permitNames(scope, q); err != nil {
+			return err
+		}
 	}
 	p.found, p.searchPath = nil, scope.SearchPath()
 	lookup := func(schema, name string) (*catalog.Table, bool) {

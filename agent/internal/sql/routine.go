@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	pg "github.com/pganalyze/pg_query_go/v6"
+
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
@@ -20,6 +22,7 @@ const maxCallDepth = 128
 // sqlFunction is a function in SQL whose statements are planned.
 type sqlFunction struct {
 	object     *cluster.Object
+	body       *catalog.Body // by which they are; nil: by the text
 	statements []*bound
 }
 
@@ -69,13 +72,18 @@ func (c *columnNames) besideTarget() {
 // compileSQL plans the statements of a function in SQL.
 func (s *Session) compileSQL(ctx context.Context, in catalog.Scope, o *cluster.Object) (*sqlFunction, error) {
 	out := &sqlFunction{object: o}
-	var fields []boundField
-	for i, p := range o.Function.Inputs() {
-		t, ok := in.ValueType(p.ValueType)
-		if !ok {
-			return nil, syntax.Unsupported("a parameter of type "+in.TypeText(p.ValueType), "")
+	var err error
+	if out.body, err = in.Body(o); err != nil {
+		return nil, err
+	}
+	if out.body != nil {
+		for _, q := range out.body.Statements {
+			b := &bound{query: q.Clone(), named: true}
+			if err := out.add(ctx, s, in, b); err != nil {
+				return nil, err
+			}
 		}
-		fields = append(fields, boundField{row: argumentRow, column: i, typ: t})
+		return out, nil
 	}
 	for _, text := range syntax.Split(o.Function.Body) {
 		stmt, err := syntax.Parse(text)
@@ -86,19 +94,108 @@ func (s *Session) compileSQL(ctx context.Context, in catalog.Scope, o *cluster.O
 		if !ok {
 			return nil, syntax.Unsupported("a statement other than SELECT, INSERT, UPDATE and DELETE in a function in SQL", "Write it in PL/pgSQL.")
 		}
-		columns := s.columnsIn(in, q)
-		args := queryplan.ArgumentsOf(o, func(name string) bool { return columns.names[name] })
-		args.Beside = columns.besideTarget
-		if err := q.AsParameters(args); err != nil {
+		if err := out.add(ctx, s, in, &bound{text: text, query: q}); err != nil {
 			return nil, err
 		}
-		b := &bound{text: text, query: q, fields: fields}
-		if err := b.prepare(ctx, s); err != nil {
-			return nil, err
-		}
-		out.statements = append(out.statements, b)
 	}
 	return out, nil
+}
+
+// add plans a statement.
+func (c *sqlFunction) add(ctx context.Context, s *Session, in catalog.Scope, b *bound) error {
+	for i, p := range c.object.Function.Inputs() {
+		t, ok := in.ValueType(p.ValueType)
+		if !ok {
+			return syntax.Unsupported("a parameter of type "+in.TypeText(p.ValueType), "")
+		}
+		b.fields = append(b.fields, boundField{row: argumentRow, column: i, typ: t})
+	}
+	if !b.named {
+		columns := s.columnsIn(in, b.query)
+		args := queryplan.ArgumentsOf(c.object, func(name string) bool { return columns.names[name] })
+		args.Beside = columns.besideTarget
+		if err := b.query.AsParameters(args); err != nil {
+			return err
+		}
+	}
+	c.statements = append(c.statements, b)
+	return b.prepare(ctx, s)
+}
+
+// bindFunction has the names in a body in one of the standard's forms, and in defaults of
+// parameters, be of what they mean now.
+func (s *Session) bindFunction(ctx context.Context, in catalog.Scope, o *cluster.Object, body []*syntax.Query) error {
+	for i := range o.Function.Parameters {
+		p := &o.Function.Parameters[i]
+		if p.Default == "" {
+			continue
+		}
+		var err error
+		if p.Default, err = bindCalls(in, nil, p.Default); err != nil {
+			return err
+		}
+	}
+	if body == nil {
+		return nil
+	}
+	compiled := &sqlFunction{object: o}
+	b := queryplan.NewBinder(s.readable(in))
+	var texts []string
+	for _, q := range body {
+		calls := map[int32]*queryplan.Routine{}
+		statement := &bound{query: q.Clone(), chosen: func(f *pg.FuncCall, r *queryplan.Routine) {
+			if f.GetLocation() > 0 { // else it stands in the body of a function
+				calls[f.GetLocation()] = r
+			}
+		}}
+		if err := compiled.add(ctx, s, in, statement); err != nil {
+			return err
+		}
+		text, err := b.Statement(statement.prepared.query(statement.query), calls, unnamed(in))
+		if err != nil {
+			return err
+		}
+		texts = append(texts, text)
+	}
+	if err := compiled.check(in, o); err != nil {
+		return err
+	}
+	o.Function.Body, o.Function.Reads = strings.Join(texts, "; "), b.Reads
+	return boundCalls(in, o.Function.Body)
+}
+
+// boundCalls refuses a body in which a function of a user is called by its name.
+func boundCalls(in catalog.Scope, body string) error {
+	list, err := syntax.ParseStatements(body)
+	if err != nil {
+		return err
+	}
+	for _, q := range list {
+		if name, ok := callsByName(in, q.Tree()); ok {
+			return syntax.Unsupported(fmt.Sprintf("a call of function %s in this place of BEGIN ATOMIC", name), "Write the body as AS '...'.")
+		}
+	}
+	return nil
+}
+
+// unnamed finds what has a number instead of a name in what is kept.
+func unnamed(in catalog.Scope) syntax.Unnamed {
+	return syntax.Unnamed{
+		Type: func(n syntax.TypeName) (uint64, error) {
+			r, err := in.ResolveType(n)
+			if err != nil || r.User == nil {
+				return 0, nil //nolint:nilerr // who plans it says so
+			}
+			return uint64(r.User.ID), nil
+		},
+		Sequence: func(n syntax.Name) (uint64, error) {
+			o, err := in.Sequence(n)
+			if err != nil {
+				return 0, err
+			}
+			return uint64(o.ID), nil
+		},
+	}
 }
 
 // argumentRow is the row of boundField that the arguments of a function are.
@@ -255,10 +352,13 @@ func (s *Session) callProcedure(ctx context.Context, call *queryplan.Call, env *
 func (s *Session) callSQL(ctx context.Context, at time.Time, r *queryplan.Routine, args []datum.Datum, emit func([]datum.Datum) error) error {
 	o := r.Object
 	place := fmt.Sprintf("SQL function %q", o.Name)
-	c := s.functions[o.ID]
-	if c == nil || c.object != o {
-		var err error
-		if c, err = s.compileSQL(ctx, s.scope(), o); err != nil {
+	c, scope := s.functions[o.ID], s.scope()
+	body, err := scope.Body(o)
+	if err != nil {
+		return err
+	}
+	if c == nil || c.object != o || !body.Same(c.body) {
+		if c, err = s.compileSQL(ctx, scope, o); err != nil {
 			return inContext(err, place+" during startup")
 		}
 		if s.functions == nil || len(s.functions) >= maxCompiled {

@@ -153,6 +153,8 @@ type Prepared struct {
 	searchPath []string
 	// asked says that planning asked for settings.
 	asked bool
+	// named says that schemas that it names need not be any that the role may use.
+	named bool
 	// chosen, if not nil, is told which functions of users its calls mean.
 	chosen func(*pg.FuncCall, *queryplan.Routine)
 	// permitted is what its privileges were looked at on.

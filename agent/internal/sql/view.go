@@ -6,6 +6,7 @@ import (
 	"time"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
@@ -92,13 +93,21 @@ func namesNoFunctions(in catalog.Scope, query string) error {
 	if err != nil {
 		return err
 	}
+	if name, ok := callsByName(in, parsed); ok {
+		return syntax.Unsupported(fmt.Sprintf("a call of function %s in this place of a view", name), "Call it where the view is read.")
+	}
+	return nil
+}
+
+// callsByName finds a function of a user that is called by its name.
+func callsByName(in catalog.Scope, m proto.Message) (name string, found bool) {
 	find := finder(in).Functions
-	syntax.EachCall(parsed, func(f *pg.FuncCall) {
-		if name, ok := queryplan.CalledByName(f, find); ok && err == nil {
-			err = syntax.Unsupported(fmt.Sprintf("a call of function %s in this place of a view", name), "Call it where the view is read.")
+	syntax.EachCall(m, func(f *pg.FuncCall) {
+		if called, ok := queryplan.CalledByName(f, find); ok && !found {
+			name, found = called, true
 		}
 	})
-	return err
+	return name, found
 }
 
 // readable finds what a view can read.

@@ -19,6 +19,8 @@ type Callable struct {
 	Result datum.Type
 	// Columns are what a call in FROM gives.
 	Columns []CallableColumn
+	// Body is what it does if that is bound; nil: its text says so.
+	Body *Body
 }
 
 // CallableArg is a parameter; Default is "" if there is none.
@@ -59,6 +61,10 @@ func (s Scope) fields(id cluster.ObjectID) (out []CallableColumn) {
 func (s Scope) callable(o *cluster.Object, fields func(cluster.ObjectID) []CallableColumn) (*Callable, bool) {
 	f := o.Function
 	out := &Callable{Object: o}
+	var err error
+	if out.Body, err = s.Body(o); err != nil {
+		return nil, false
+	}
 	for _, p := range f.Given() {
 		t, ok := s.ValueType(p.ValueType)
 		if !ok {
@@ -126,7 +132,12 @@ func calledBy(texts ...*string) (out []cluster.ObjectID) {
 // callables describes what the expressions of a table call.
 func (s Scope) callables(rows *cluster.Collection) (map[cluster.ObjectID]*Callable, error) {
 	var out map[cluster.ObjectID]*Callable
-	for _, id := range calledBy(callTexts(rows)...) {
+	todo := calledBy(callTexts(rows)...)
+	for len(todo) > 0 {
+		id := todo[0]
+		if todo = todo[1:]; out[id] != nil {
+			continue
+		}
 		o, ok := s.Object(id)
 		if !ok {
 			return nil, fmt.Errorf("function %d, which an expression calls, is not there", id)
@@ -139,8 +150,39 @@ func (s Scope) callables(rows *cluster.Collection) (map[cluster.ObjectID]*Callab
 			out = map[cluster.ObjectID]*Callable{}
 		}
 		out[id] = f
+		todo = append(todo, functionCalls(o.Function)...) // it may be put in where it is called
 	}
 	return out, nil
+}
+
+// functionCalls are the functions that a function calls by their ids.
+func functionCalls(f *cluster.Function) []cluster.ObjectID {
+	var texts []*string
+	for i := range f.Parameters {
+		texts = append(texts, &f.Parameters[i].Default)
+	}
+	if f.Standard {
+		texts = append(texts, &f.Body)
+	}
+	return calledBy(texts...)
+}
+
+// through are a function and those that call it by its id, by themselves or by others.
+func (s Scope) through(function cluster.ObjectID) []cluster.ObjectID {
+	out := []cluster.ObjectID{function}
+	for i := 0; i < len(out); i++ {
+		for _, o := range s.objects(func(o *cluster.Object) bool {
+			return o.Function != nil && slices.Contains(o.Needs, out[i]) && !slices.Contains(out, o.ID)
+		}) {
+			out = append(out, o.ID)
+		}
+	}
+	return out
+}
+
+// callsAny reports whether texts call one of the functions.
+func callsAny(functions []cluster.ObjectID, texts ...*string) bool {
+	return slices.ContainsFunc(calledBy(texts...), func(id cluster.ObjectID) bool { return slices.Contains(functions, id) })
 }
 
 // bindCalls has the functions that the expressions of a table that is made or changed call
@@ -181,10 +223,11 @@ func (s Scope) NamedCalls(text string) string {
 // holdsIndex refuses another body of a function that an index is over: its entries are where
 // the body that it has now puts them.
 func (s Scope) holdsIndex(f *cluster.Object) error {
-	for _, o := range s.objects(func(o *cluster.Object) bool { return o.Collection != nil && slices.Contains(o.Needs, f.ID) }) {
+	all := s.through(f.ID)
+	for _, o := range s.objects(func(o *cluster.Object) bool { return o.Collection != nil }) {
 		for i := range o.Collection.Indexes {
 			x := &o.Collection.Indexes[i]
-			if slices.Contains(calledBy(x.Texts()...), f.ID) {
+			if callsAny(all, x.Texts()...) {
 				return &syntax.Error{Code: "0A000", Message: fmt.Sprintf("cannot change function %s, which index %s is over", s.described(f), x.Name),
 					Detail: "The entries of the index are where the function as it is now puts them.",
 					Hint:   fmt.Sprintf("Drop index %s, change the function, and make the index again.", x.Name)}

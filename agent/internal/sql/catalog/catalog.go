@@ -36,6 +36,10 @@ type Catalog struct {
 		functions   map[string]bool
 		functionsOf uint64
 	}
+	bodies struct { // tables are made ready, under mu, with those that they call
+		sync.Mutex
+		of map[cluster.ObjectID]*Body
+	}
 }
 
 // idBlock are ids that the meta range gave to this node and that nobody has yet.
@@ -48,7 +52,7 @@ const idsAtOnce = 16
 // New returns a catalog over meta.
 func New(meta Meta) *Catalog {
 	c := &Catalog{meta: meta}
-	c.mu.tables, c.mu.views = map[cluster.ObjectID]*Table{}, map[cluster.ObjectID]*View{}
+	c.mu.tables, c.mu.views, c.bodies.of = map[cluster.ObjectID]*Table{}, map[cluster.ObjectID]*View{}, map[cluster.ObjectID]*Body{}
 	return c
 }
 

@@ -205,23 +205,17 @@ func (s Scope) settleNeeds(next *Draft, gone *going) ([]string, error) {
 
 // readsGone names what the view or the function o needs and is gone.
 func (s Scope) readsGone(o *cluster.Object, gone *going) (what string, reads bool) {
-	if o.Function != nil {
-		for _, id := range o.Needs {
-			if old, is := gone.objects[id]; is {
-				return "type " + s.pathName(old), true
-			}
-		}
-	}
-	if o.View == nil {
+	var list []cluster.ViewRead
+	switch {
+	case o.Function != nil:
+		list = o.Function.Reads
+	case o.View != nil:
+		list = o.View.Reads
+	default:
 		return "", false
 	}
-	for _, id := range calledBy(&o.View.Query) {
-		if f, is := gone.objects[id]; is {
-			return "function " + s.described(f), true
-		}
-	}
-	for i := range o.View.Reads {
-		read := &o.View.Reads[i]
+	for i := range list {
+		read := &list[i]
 		if old, is := gone.objects[read.Object]; is {
 			return fmt.Sprintf("%s %s", old.Kind, s.pathName(old)), true
 		}
@@ -229,6 +223,17 @@ func (s Scope) readsGone(o *cluster.Object, gone *going) (what string, reads boo
 			if c.table.ID == read.Object && read.Uses(c.id) {
 				return fmt.Sprintf("column %s of table %s", c.name, s.pathName(c.table)), true
 			}
+		}
+	}
+	for _, id := range o.Needs {
+		switch old := gone.objects[id]; {
+		case old == nil:
+		case old.Function != nil && (o.Function != nil || slices.Contains(calledBy(&o.View.Query), id)):
+			return "function " + s.described(old), true
+		case o.Function != nil && old.Sequence != nil:
+			return "sequence " + s.pathName(old), true
+		case o.Function != nil:
+			return "type " + s.pathName(old), true
 		}
 	}
 	return "", false

@@ -136,7 +136,7 @@ func (s Scope) Arguments(f *cluster.Function) string {
 
 // described is name(types) of a function.
 func (s Scope) described(o *cluster.Object) string {
-	return s.FunctionName(o) + "(" + s.Arguments(o.Function) + ")"
+	return s.FunctionName(o) + "(" + strings.ReplaceAll(s.Arguments(o.Function), ", ", ",") + ")"
 }
 
 // FunctionName is the name of a function as it can be written: with its schema in front,
@@ -188,8 +188,18 @@ func (s Scope) FindFunction(t syntax.Target) (*cluster.Object, error) {
 // languages are those that functions can be in.
 var languages = map[string]bool{"sql": true, "plpgsql": true} //nolint:gochecknoglobals // never changed
 
-// CreateFunction makes a function in the draft of scope. sound looks at what it does.
-func (c *Catalog) CreateFunction(ctx context.Context, in Scope, stmt *syntax.CreateFunction, by string, sound func(in Scope, o *cluster.Object) error) (*Draft, error) {
+// FunctionDDL is what CREATE FUNCTION asks beside the catalog.
+type FunctionDDL struct {
+	By string
+	// Bind has the names in a body in one of the standard's forms, and in defaults, be of what
+	// they mean now.
+	Bind func(in Scope, o *cluster.Object, body []*syntax.Query) error
+	// Sound looks at what the function does.
+	Sound func(in Scope, o *cluster.Object) error
+}
+
+// CreateFunction makes a function in the draft of scope.
+func (c *Catalog) CreateFunction(ctx context.Context, in Scope, stmt *syntax.CreateFunction, ddl FunctionDDL) (*Draft, error) {
 	if err := checkName(stmt.Name.Name, stmt.Name.Position); err != nil {
 		return nil, err
 	}
@@ -201,13 +211,13 @@ func (c *Catalog) CreateFunction(ctx context.Context, in Scope, stmt *syntax.Cre
 	if err != nil {
 		return nil, err
 	}
-	o := &cluster.Object{Parent: schema.ID, Kind: cluster.KindFunction, Name: stmt.Name.Name, Owner: by, Function: made}
-	for _, p := range append(slices.Clone(made.Parameters), cluster.Parameter{ValueType: made.Returns}) {
-		if p.UserType != 0 && !slices.Contains(o.Needs, p.UserType) {
-			o.Needs = append(o.Needs, p.UserType)
-		}
+	o := &cluster.Object{Parent: schema.ID, Kind: cluster.KindFunction, Name: stmt.Name.Name, Owner: ddl.By, Function: made}
+	if err := ddl.Bind(in, o, stmt.Standard); err != nil {
+		return nil, err
 	}
-	slices.Sort(o.Needs)
+	if o.Needs, err = functionNeeds(made); err != nil {
+		return nil, err
+	}
 	was, exists := in.find(schema.ID, cluster.FunctionNames, o.Names()[0].Name)
 	if exists {
 		if !stmt.Replace {
@@ -224,7 +234,10 @@ func (c *Catalog) CreateFunction(ctx context.Context, in Scope, stmt *syntax.Cre
 		next := *was
 		next.Function, next.Needs = o.Function, o.Needs
 		changed := in.change(was, &next)
-		if err := sound(in.now(changed), &next); err != nil || reflect.DeepEqual(was.Function, next.Function) {
+		if err := in.restOn(changed, &next); err != nil {
+			return nil, err
+		}
+		if err := ddl.Sound(in.now(changed), &next); err != nil || reflect.DeepEqual(was.Function, next.Function) {
 			return changed, err
 		}
 		return in.refire(changed, next.ID), nil
@@ -236,7 +249,52 @@ func (c *Catalog) CreateFunction(ctx context.Context, in Scope, stmt *syntax.Cre
 	next := in.Draft.clone()
 	next.rest(schema)
 	next.add(o)
-	return next, sound(in.now(next), o)
+	if err := in.restOn(next, o); err != nil {
+		return nil, err
+	}
+	return next, ddl.Sound(in.now(next), o)
+}
+
+// functionNeeds are the objects without which a function cannot be.
+func functionNeeds(f *cluster.Function) ([]cluster.ObjectID, error) {
+	var out []cluster.ObjectID
+	for _, p := range append(slices.Clone(f.Parameters), cluster.Parameter{ValueType: f.Returns}) {
+		if p.UserType != 0 {
+			out = append(out, p.UserType)
+		}
+	}
+	out = append(out, functionCalls(f)...)
+	if f.Standard {
+		statements, err := syntax.ParseStatements(f.Body)
+		if err != nil {
+			return nil, err
+		}
+		for _, q := range statements {
+			for _, id := range syntax.NumberedIDs(q.Tree()) {
+				out = append(out, cluster.ObjectID(id))
+			}
+		}
+	}
+	for i := range f.Reads {
+		out = append(out, f.Reads[i].Object)
+	}
+	slices.Sort(out)
+	return slices.Compact(out), nil
+}
+
+// restOn has nobody drop what a function needs before it is there.
+func (s Scope) restOn(next *Draft, o *cluster.Object) error {
+	for _, id := range o.Needs {
+		needed, ok := s.Object(id)
+		if !ok {
+			return &syntax.Error{Code: "42P01", Message: "what the function names was dropped meanwhile"}
+		}
+		if s.IsTemporary(needed) && !s.IsTemporary(o) && o.Function.Standard {
+			return syntax.Unsupported("a function of temporary objects that is none itself, in BEGIN ATOMIC", "Write the body as AS '...'.")
+		}
+		next.rest(needed)
+	}
+	return nil
 }
 
 // replaces refuses a function that cannot take the place of another.
@@ -269,7 +327,7 @@ func (s Scope) replaces(was, next *cluster.Object) error {
 // newFunction reads what a statement says of a function.
 func (s Scope) newFunction(stmt *syntax.CreateFunction) (*cluster.Function, error) {
 	o := &stmt.Options
-	out := &cluster.Function{Procedure: stmt.Procedure, Language: o.Language, SetOf: stmt.SetOf, Body: stmt.Body, Standard: stmt.BodyPosition == 0 && stmt.Body != "",
+	out := &cluster.Function{Procedure: stmt.Procedure, Language: o.Language, SetOf: stmt.SetOf, Body: stmt.Body, Standard: stmt.Standard != nil, Return: stmt.Return,
 		Volatility: "volatile", Parallel: o.Parallel, Cost: o.Cost, Rows: o.Rows}
 	if out.Standard && out.Language == "" {
 		out.Language = "sql"
@@ -281,7 +339,11 @@ func (s Scope) newFunction(stmt *syntax.CreateFunction) (*cluster.Function, erro
 		return nil, syntax.Unsupported("LANGUAGE "+out.Language, "Write it in SQL or PL/pgSQL.")
 	case !languages[out.Language]:
 		return nil, &syntax.Error{Code: "42704", Message: fmt.Sprintf("language %q does not exist", out.Language), Hint: "Functions are in the languages sql and plpgsql."}
-	case stmt.Body == "" && stmt.BodyPosition == 0:
+	case out.Standard && out.Language != "sql":
+		return nil, &syntax.Error{Code: "42P13", Message: "inline SQL function body only valid for language SQL"}
+	case out.Standard && stmt.BodyPosition != 0:
+		return nil, &syntax.Error{Code: "42P13", Message: "duplicate function body specified"}
+	case !out.Standard && stmt.BodyPosition == 0:
 		return nil, &syntax.Error{Code: "42P13", Message: "no function body specified"}
 	case o.Window:
 		return nil, syntax.Unsupported("WINDOW of a function", "")

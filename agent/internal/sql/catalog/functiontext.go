@@ -53,7 +53,7 @@ func (s Scope) FunctionText(o *cluster.Object) FunctionText {
 
 // ParameterDefault shows the default of a parameter.
 func (s Scope) ParameterDefault(p *cluster.Parameter) string {
-	text := p.Default
+	text := s.NamedCalls(p.Default)
 	if strings.HasPrefix(text, "'") && strings.HasSuffix(text, "'") || strings.EqualFold(text, "null") {
 		text += "::" + s.TypeText(p.ValueType)
 	}
@@ -84,7 +84,7 @@ func (s Scope) functionDefinition(o *cluster.Object, text *FunctionText) string 
 		out.WriteString(" SET " + syntax.QuoteName(syntax.Name{Name: set.Name}) + " TO " + settingText(set) + "\n")
 	}
 	if f.Standard {
-		out.WriteString(standardText(f.Body) + "\n")
+		out.WriteString(s.standardText(o) + "\n")
 		return out.String()
 	}
 	mark := "$" + strings.ToLower(word)
@@ -113,14 +113,34 @@ func functionOptions(f *cluster.Function) string {
 	return out
 }
 
-// standardText is a body in one of the forms of the standard.
-func standardText(body string) string {
-	if list := syntax.Split(body); len(list) == 1 {
-		if e, ok := strings.CutPrefix(list[0], "SELECT "); ok {
-			return "RETURN " + e
-		}
+// standardText is a body in one of the forms of the standard, by names along the path.
+func (s Scope) standardText(o *cluster.Object) string {
+	body, err := s.Body(o)
+	if err != nil {
+		return ""
 	}
-	return "BEGIN ATOMIC\n " + strings.ReplaceAll(body, "; ", ";\n ") + ";\nEND"
+	inputs := o.Function.Inputs()
+	text, err := syntax.BodyText(body.Statements, o.Function.Return, syntax.Shown{
+		Relation: s.plain,
+		Type: func(schema, name string) bool {
+			found, ok := s.UserType(syntax.Name{Name: name})
+			same, there := s.UserType(syntax.Name{Schema: schema, Name: name})
+			return ok && there && found.ID == same.ID
+		},
+		Argument: func(n int, within bool) []string {
+			switch {
+			case n > len(inputs) || inputs[n-1].Name == "":
+				return nil
+			case within:
+				return []string{o.Name, inputs[n-1].Name}
+			}
+			return []string{inputs[n-1].Name}
+		},
+	})
+	if err != nil {
+		return ""
+	}
+	return s.NamedCalls(text)
 }
 
 // settingText is the value of a setting as it is written behind TO.

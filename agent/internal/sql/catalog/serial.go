@@ -153,7 +153,7 @@ func (s Scope) renumber(next *Draft, from, to cluster.ObjectID, restart bool) {
 	}
 }
 
-// ofTable is a function whose rows are those of the table that takes another's place.
+// ofTable is a function whose rows, or what it reads, are those of the table that takes another's place.
 func ofTable(o *cluster.Object, from, to cluster.ObjectID) *cluster.Object {
 	changed, f := *o, *o.Function
 	changed.Function = &f
@@ -165,6 +165,10 @@ func ofTable(o *cluster.Object, from, to cluster.ObjectID) *cluster.Object {
 	}
 	if f.Returns.UserType == from {
 		f.Returns.UserType = to
+	}
+	f.Reads = slices.Clone(f.Reads)
+	if read, ok := f.Read(from); ok {
+		read.Object = to
 	}
 	changed.Needs = slices.DeleteFunc(append(slices.Clone(o.Needs), to), func(id cluster.ObjectID) bool { return id == from })
 	slices.Sort(changed.Needs)

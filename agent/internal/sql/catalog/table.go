@@ -75,6 +75,9 @@ func (s Scope) NewTable(desc, schema *cluster.Object) (*Table, error) {
 	}
 	for _, id := range slices.Sorted(maps.Keys(t.Functions)) {
 		t.types = append(t.types, t.Functions[id].Object)
+		if body := t.Functions[id].Body; body != nil {
+			t.types = append(t.types, body.needs...)
+		}
 	}
 	for i, c := range rows.Columns {
 		typ, user, ok := typeOf(&c, s.Object, s.EnumType)

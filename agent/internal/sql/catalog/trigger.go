@@ -166,9 +166,10 @@ func (s Scope) settleTriggers(next *Draft, gone *going) (lines, cascades []strin
 func (s Scope) refire(next *Draft, function cluster.ObjectID) *Draft {
 	s.Draft = next
 	calls := func(t cluster.TableTrigger) bool { return t.Function == function }
-	for _, o := range s.objects(func(o *cluster.Object) bool { return slices.Contains(o.Needs, function) }) {
+	all := s.through(function)
+	for _, o := range s.objects(func(o *cluster.Object) bool { return o.Collection != nil || o.View != nil }) {
 		fires := slices.ContainsFunc(triggersOf(o), calls)
-		computes := o.Collection != nil && slices.Contains(calledBy(callTexts(o.Collection)...), function)
+		computes := o.Collection != nil && callsAny(all, callTexts(o.Collection)...)
 		if !fires && !computes {
 			continue
 		}

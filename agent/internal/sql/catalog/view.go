@@ -3,7 +3,6 @@ package catalog
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"sync"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -79,7 +78,7 @@ func (s Scope) view(o *cluster.Object) (*View, error) {
 	if kept != nil && kept.Same(v) {
 		return kept, nil
 	}
-	if err := v.prepare(); err != nil {
+	if err := v.prepare(s); err != nil {
 		return nil, err
 	}
 	c.mu.Lock()
@@ -109,13 +108,13 @@ func (s Scope) Bound(query string, reads []cluster.ViewRead) (*pg.SelectStmt, er
 	v := &View{Desc: &cluster.Object{Kind: cluster.KindView, View: &cluster.View{Query: query, Reads: reads}}}
 	err := v.read(s)
 	if err == nil {
-		err = v.prepare()
+		err = v.prepare(s)
 	}
 	return v.Query, err
 }
 
 // prepare makes the query and the columns of v.
-func (v *View) prepare() error {
+func (v *View) prepare(in Scope) error {
 	for i, c := range v.Desc.View.Columns {
 		t, ok := datum.TypeByName(c.Type)
 		if !ok {
@@ -127,48 +126,8 @@ func (v *View) prepare() error {
 	if v.Query, err = syntax.ParseQuery(v.Desc.View.Query); err != nil {
 		return fmt.Errorf("view %q: %w", v.Desc.Name, err)
 	}
-	return syntax.WalkQuery(v.Query, func(n *pg.Node) (bool, error) {
-		if r := n.GetRangeVar(); r.GetSchemaname() == ReadSchema {
-			return true, v.name(r)
-		}
-		return true, nil
-	})
-}
-
-// name has a FROM item of the query say by its present name what it reads, with columns
-// called as the query has them.
-func (v *View) name(r *pg.RangeVar) error {
-	number, err := strconv.Atoi(r.GetRelname())
-	if err != nil || number < 1 || number > len(v.Desc.View.Reads) {
-		return fmt.Errorf("view %q reads %q, which is nothing", v.Desc.Name, r.GetRelname())
-	}
-	read, object, schema := &v.Desc.View.Reads[number-1], v.reads[2*number-2], v.reads[2*number-1]
-	r.Schemaname, r.Relname = schema.Name, object.Name
-	if called, same := calledAs(read, ReadColumns(object), r.GetAlias().GetColnames()); !same {
-		r.Alias.Colnames = called
-	}
-	return nil
-}
-
-// calledAs are the names that a view has for the columns that there are now; given are
-// those of an alias in the view, of the first columns that it knew. same says that there
-// is nothing to be called otherwise.
-func calledAs(read *cluster.ViewRead, now []cluster.ReadColumn, given []*pg.Node) (called []*pg.Node, same bool) {
-	same = len(given) == 0
-	for _, c := range now {
-		name := c.Name
-		switch was := slices.IndexFunc(read.Columns, func(was cluster.ReadColumn) bool { return was.ID == c.ID }); {
-		case was >= 0 && was < len(given):
-			name = given[was].GetString_().GetSval()
-		case was >= 0:
-			name = read.Columns[was].Name
-		case !same || slices.ContainsFunc(read.Columns, func(was cluster.ReadColumn) bool { return was.Name == c.Name }):
-			name = "#" + strconv.Itoa(int(c.ID)) // it is none that the view knows
-		}
-		same = same && name == c.Name
-		called = append(called, pg.MakeStrNode(name))
-	}
-	return called, same
+	n := &naming{in: in, of: fmt.Sprintf("view %q", v.Desc.Name), reads: v.Desc.View.Reads}
+	return n.names(v.Query)
 }
 
 // ReadColumns are the columns that who reads an object sees.
@@ -196,16 +155,19 @@ func (s Scope) Text(v *View) string {
 	for i, c := range v.Columns {
 		names[i] = c.Name
 	}
-	text, err := syntax.ViewText(v.Query, names, func(schema, name string) bool {
-		o, ok := s.Relation(syntax.Name{Name: name})
-		if !ok {
-			return schema == "pg_catalog"
-		}
-		found, ok := s.Relation(syntax.Name{Schema: schema, Name: name})
-		return ok && found.ID == o.ID
-	})
+	text, err := syntax.ViewText(v.Query, names, s.plain)
 	if err != nil {
 		return ""
 	}
 	return text
+}
+
+// plain reports whether a name of a relation is found without its schema.
+func (s Scope) plain(schema, name string) bool {
+	o, ok := s.Relation(syntax.Name{Name: name})
+	if !ok {
+		return schema == "pg_catalog"
+	}
+	found, ok := s.Relation(syntax.Name{Schema: schema, Name: name})
+	return ok && found.ID == o.ID
 }

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -245,8 +246,16 @@ func (c *Catalog) OwnView(in Scope, target *syntax.Target, owner string) (*Draft
 	return in.change(o, &next), nil
 }
 
-// shownBy refuses another type for a column that a view shows.
+// shownBy refuses another type for a column that a view shows, or that a function names.
 func (s Scope) shownBy(table *cluster.Object, column *cluster.Column) error {
+	functions := s.objects(func(o *cluster.Object) bool { return o.Function != nil })
+	slices.SortFunc(functions, func(a, b *cluster.Object) int { return cmp.Compare(a.ID, b.ID) })
+	for _, o := range functions {
+		if read, ok := o.Function.Read(table.ID); ok && read.Uses(column.ID) {
+			return &syntax.Error{Code: "0A000", Message: "cannot alter type of a column used by a function or procedure",
+				Detail: fmt.Sprintf("function %s depends on column %q", s.described(o), column.Name)}
+		}
+	}
 	for _, o := range s.objects(func(o *cluster.Object) bool { return o.View != nil }) {
 		if read, ok := o.View.Read(table.ID); ok && read.Uses(column.ID) {
 			return &syntax.Error{Code: "0A000", Message: "cannot alter type of a column used by a view or rule",

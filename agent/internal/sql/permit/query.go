@@ -55,6 +55,15 @@ func Query(scope catalog.Scope, q *syntax.Query) error {
 	return nil
 }
 
+// Relations is Query of one whose names were found for somebody else: the schemas that stand in
+// it may be any.
+func Relations(scope catalog.Scope, q *syntax.Query) error {
+	if err := needsOf(scope, q).checkRelations(); err != nil {
+		return err
+	}
+	return nil
+}
+
 // Schemas refuses a query that names schemas which the scope's role may not use.
 func Schemas(scope catalog.Scope, q *syntax.Query) error {
 	if err := needsOf(scope, q).checkSchemas(); err != nil {
@@ -403,6 +412,11 @@ func (n *needs) check() *syntax.Error {
 	if err := n.checkSchemas(); err != nil {
 		return err
 	}
+	return n.checkRelations()
+}
+
+// checkRelations refuses what the scope's role may not do with relations.
+func (n *needs) checkRelations() *syntax.Error {
 	for _, r := range n.relations {
 		if !r.granted(n.scope.Rights) {
 			return catalog.Denied(r.object)

@@ -1,6 +1,7 @@
 package pgcatalog
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -87,7 +88,7 @@ func (in *Input) pgViews() []row {
 	return out
 }
 
-// viewDepends says which columns views read.
+// viewDepends says which columns views and functions read, and which functions functions call.
 func (in *Input) viewDepends() []row {
 	var out []row
 	rules, class := catalogOID("pg_rewrite"), catalogOID("pg_class")
@@ -99,19 +100,36 @@ func (in *Input) viewDepends() []row {
 		}
 		numbers[TableOID(t)] = of
 	}
-	for i := range in.Views {
-		v := &in.Views[i]
-		out = append(out, row{"classid": rules, "objid": v.oid() + ruleOffset, "refclassid": class, "refobjid": v.oid(), "refobjsubid": 0, "deptype": "i"})
-		for _, r := range v.Desc.View.Reads {
+	reads := func(of row, list []cluster.ViewRead) {
+		for _, r := range list {
 			for _, c := range r.Columns {
 				number := int(c.ID)
 				if of := numbers[OID(r.Object)]; of != nil {
 					number = of[uint32(c.ID)]
 				}
 				if c.Used && number > 0 {
-					out = append(out, row{"classid": rules, "objid": v.oid() + ruleOffset, "refclassid": class, "refobjid": OID(r.Object), "refobjsubid": number, "deptype": "n"})
+					out = append(out, row{"classid": of["classid"], "objid": of["objid"], "refclassid": class, "refobjid": OID(r.Object), "refobjsubid": number, "deptype": "n"})
 				}
 			}
+		}
+	}
+	for i := range in.Views {
+		v := &in.Views[i]
+		out = append(out, row{"classid": rules, "objid": v.oid() + ruleOffset, "refclassid": class, "refobjid": v.oid(), "refobjsubid": 0, "deptype": "i"})
+		reads(row{"classid": rules, "objid": v.oid() + ruleOffset}, v.Desc.View.Reads)
+	}
+	functions := catalogOID("pg_proc")
+	for i := range in.Functions {
+		f := in.Functions[i].Object
+		of := row{"classid": functions, "objid": OID(f.ID)}
+		reads(of, f.Function.Reads)
+		for _, id := range f.Needs {
+			if slices.ContainsFunc(in.Functions, func(g Function) bool { return g.ID == id }) {
+				out = append(out, row{"classid": functions, "objid": of["objid"], "refclassid": functions, "refobjid": OID(id), "refobjsubid": 0, "deptype": "n"})
+			}
+		}
+		for _, r := range f.Function.Reads { // who makes it anew needs it whole, whatever it reads of it
+			out = append(out, row{"classid": functions, "objid": of["objid"], "refclassid": class, "refobjid": OID(r.Object), "refobjsubid": 0, "deptype": "n"})
 		}
 	}
 	return out

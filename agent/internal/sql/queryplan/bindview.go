@@ -26,21 +26,30 @@ type Readable struct {
 // was planned before: it is sound, and calls says what its calls of functions of users mean, by
 // where they stand.
 func BindView(s *pg.SelectStmt, find func(schema, name string) (Readable, bool), calls map[int32]*Routine) (query string, reads []cluster.ViewRead, err error) {
+	b := NewBinder(find)
+	b.calls = calls
 	s = proto.CloneOf(s)
-	b := &binder{find: find, calls: calls}
 	if _, err := b.query(s, nil); err != nil {
 		return "", nil, err
 	}
 	bindQueryCalls(s, calls)
 	query, err = syntax.QueryText(s)
-	return query, b.reads, err
+	return query, b.Reads, err
 }
 
-// binder is the state of one BindView.
-type binder struct {
+// Binder has names in queries be of what they mean now.
+type Binder struct {
+	// Reads are what the queries name so far.
+	Reads []cluster.ViewRead
+
 	find  func(schema, name string) (Readable, bool)
 	calls map[int32]*Routine
-	reads []cluster.ViewRead
+	what  string // is bound, for errors
+}
+
+// NewBinder returns one that finds what names in FROM mean.
+func NewBinder(find func(schema, name string) (Readable, bool)) *Binder {
+	return &Binder{find: find, what: "a view"}
 }
 
 // fromItem is a FROM item, or a query in WITH.
@@ -72,7 +81,7 @@ func (l *level) inWith(name string) (*fromItem, bool) {
 }
 
 // query binds a SELECT, VALUES or set operation and returns what it gives.
-func (b *binder) query(s *pg.SelectStmt, parent *level) (*fromItem, error) {
+func (b *Binder) query(s *pg.SelectStmt, parent *level) (*fromItem, error) {
 	l := &level{parent: parent, with: map[string]*fromItem{}, merged: map[string]bool{}}
 	for _, n := range s.GetWithClause().GetCtes() {
 		if err := b.cte(n.GetCommonTableExpr(), s.GetWithClause().GetRecursive(), l); err != nil {
@@ -104,8 +113,11 @@ func (b *binder) query(s *pg.SelectStmt, parent *level) (*fromItem, error) {
 	return out, b.nodes([]*pg.Node{s.GetLimitCount(), s.GetLimitOffset()}, l)
 }
 
-func (b *binder) cte(c *pg.CommonTableExpr, recursive bool, l *level) error {
+func (b *Binder) cte(c *pg.CommonTableExpr, recursive bool, l *level) error {
 	sub := c.GetCtequery().GetSelectStmt()
+	if sub == nil && b.what != "a view" {
+		return syntax.Unsupported("a statement that changes rows, in WITH in "+b.what, "Write the body as AS '...'.")
+	}
 	if sub == nil {
 		return fail("0A000", 0, "views must not contain data-modifying statements in WITH")
 	}
@@ -167,7 +179,7 @@ func renamed(b *fromItem, name string, aliases []*pg.Node) *fromItem {
 }
 
 // block binds SELECT ... FROM ... WHERE.
-func (b *binder) block(s *pg.SelectStmt, l *level, out *fromItem) error {
+func (b *Binder) block(s *pg.SelectStmt, l *level, out *fromItem) error {
 	var all []starred
 	for _, n := range s.GetFromClause() {
 		columns, err := b.from(n, l)
@@ -176,20 +188,9 @@ func (b *binder) block(s *pg.SelectStmt, l *level, out *fromItem) error {
 		}
 		all = append(all, columns...)
 	}
-	var list []*pg.Node
-	for _, n := range s.GetTargetList() {
-		relation, ok := star(n.GetResTarget().GetVal())
-		if !ok {
-			list = append(list, n)
-			continue
-		}
-		columns, err := b.star(relation, all, l)
-		if err != nil {
-			return err
-		}
-		for _, c := range columns {
-			list = append(list, resTarget(c.node()))
-		}
+	list, err := b.targets(s.GetTargetList(), all, l)
+	if err != nil {
+		return err
 	}
 	s.TargetList = list
 	for _, n := range list {
@@ -215,6 +216,25 @@ func (b *binder) block(s *pg.SelectStmt, l *level, out *fromItem) error {
 	return nil
 }
 
+// targets are those of a list, with the columns that stars in it stand for.
+func (b *Binder) targets(list []*pg.Node, all []starred, l *level) (out []*pg.Node, err error) {
+	for _, n := range list {
+		relation, ok := star(n.GetResTarget().GetVal())
+		if !ok {
+			out = append(out, n)
+			continue
+		}
+		columns, err := b.star(relation, all, l)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range columns {
+			out = append(out, resTarget(c.node()))
+		}
+	}
+	return out, nil
+}
+
 // has reports whether a FROM item of the SELECT itself has the column.
 func (l *level) has(name string) bool {
 	return slices.ContainsFunc(l.items, func(i *fromItem) bool { return slices.Contains(i.columns, name) })
@@ -234,7 +254,7 @@ func (c starred) node() *pg.Node {
 	return &pg.Node{Node: &pg.Node_ColumnRef{ColumnRef: &pg.ColumnRef{Fields: fields, Location: -1}}}
 }
 
-func (b *binder) star(relation string, all []starred, l *level) ([]starred, error) {
+func (b *Binder) star(relation string, all []starred, l *level) ([]starred, error) {
 	items := l.items
 	if relation != "" {
 		item := l.item(relation)
@@ -246,7 +266,7 @@ func (b *binder) star(relation string, all []starred, l *level) ([]starred, erro
 	}
 	for _, i := range items {
 		if !i.known {
-			return nil, syntax.Unsupported("* of "+i.name+" in a view", "Name its columns.")
+			return nil, syntax.Unsupported("* of "+i.name+" in "+b.what, "Name its columns.")
 		}
 	}
 	return all, nil
@@ -273,7 +293,7 @@ func (l *level) item(name string) *fromItem {
 }
 
 // from binds a FROM item and returns what * stands for there.
-func (b *binder) from(n *pg.Node, l *level) ([]starred, error) {
+func (b *Binder) from(n *pg.Node, l *level) ([]starred, error) {
 	switch x := n.GetNode().(type) {
 	case *pg.Node_RangeVar:
 		item, err := b.table(x.RangeVar, l)
@@ -295,13 +315,13 @@ func (b *binder) from(n *pg.Node, l *level) ([]starred, error) {
 	case *pg.Node_RangeFunction:
 		return b.function(x.RangeFunction, l)
 	default:
-		return nil, syntax.Unsupported("this kind of FROM item in a view", "")
+		return nil, syntax.Unsupported("this kind of FROM item in "+b.what, "")
 	}
 }
 
 // function binds a function in FROM. What columns it has is not known here, unless
 // an alias says so or it gives one.
-func (b *binder) function(f *pg.RangeFunction, l *level) ([]starred, error) {
+func (b *Binder) function(f *pg.RangeFunction, l *level) ([]starred, error) {
 	if err := b.nodes(f.GetFunctions(), l); err != nil {
 		return nil, err
 	}
@@ -336,7 +356,7 @@ func (b *binder) function(f *pg.RangeFunction, l *level) ([]starred, error) {
 }
 
 // table binds a name in FROM, which keeps that as its alias.
-func (b *binder) table(r *pg.RangeVar, l *level) (*fromItem, error) {
+func (b *Binder) table(r *pg.RangeVar, l *level) (*fromItem, error) {
 	alias := r.GetAlias().GetAliasname()
 	if alias == "" {
 		alias = r.GetRelname()
@@ -361,16 +381,16 @@ func (b *binder) table(r *pg.RangeVar, l *level) (*fromItem, error) {
 		r.Schemaname = t.Schema
 		return renamed(item, alias, r.GetAlias().GetColnames()), nil
 	}
-	item.read = slices.IndexFunc(b.reads, func(v cluster.ViewRead) bool { return v.Object == t.Object })
+	item.read = slices.IndexFunc(b.Reads, func(v cluster.ViewRead) bool { return v.Object == t.Object })
 	if item.read < 0 {
-		item.read = len(b.reads)
-		b.reads = append(b.reads, cluster.ViewRead{Object: t.Object, Columns: slices.Clone(t.Columns)})
+		item.read = len(b.Reads)
+		b.Reads = append(b.Reads, cluster.ViewRead{Object: t.Object, Columns: slices.Clone(t.Columns)})
 	}
 	r.Schemaname, r.Relname = catalog.ReadSchema, strconv.Itoa(item.read+1)
 	return renamed(item, alias, r.GetAlias().GetColnames()), nil
 }
 
-func (b *binder) join(j *pg.JoinExpr, l *level) ([]starred, error) {
+func (b *Binder) join(j *pg.JoinExpr, l *level) ([]starred, error) {
 	first := len(l.items)
 	left, err := b.from(j.GetLarg(), l)
 	if err != nil {
@@ -384,7 +404,7 @@ func (b *binder) join(j *pg.JoinExpr, l *level) ([]starred, error) {
 	if j.GetIsNatural() {
 		for _, i := range l.items[first:] {
 			if !i.known {
-				return nil, syntax.Unsupported("NATURAL JOIN of "+i.name+" in a view", "Use JOIN ... USING.")
+				return nil, syntax.Unsupported("NATURAL JOIN of "+i.name+" in "+b.what, "Use JOIN ... USING.")
 			}
 		}
 		for _, c := range left {
@@ -393,7 +413,7 @@ func (b *binder) join(j *pg.JoinExpr, l *level) ([]starred, error) {
 			}
 		}
 		if j.IsNatural = len(j.GetUsingClause()) == 0; j.IsNatural {
-			return nil, syntax.Unsupported("NATURAL JOIN of tables without common columns in a view", "Use CROSS JOIN.")
+			return nil, syntax.Unsupported("NATURAL JOIN of tables without common columns in "+b.what, "Use CROSS JOIN.")
 		}
 	}
 	using := names(j.GetUsingClause())
@@ -419,11 +439,11 @@ func (b *binder) join(j *pg.JoinExpr, l *level) ([]starred, error) {
 }
 
 // use notes that a column is needed; "" stands for all.
-func (b *binder) use(i *fromItem, name string) {
+func (b *Binder) use(i *fromItem, name string) {
 	if i.read < 0 {
 		return
 	}
-	columns := b.reads[i.read].Columns
+	columns := b.Reads[i.read].Columns
 	for n := range columns {
 		if name == "" || n < len(i.columns) && i.columns[n] == name {
 			columns[n].Used = true
@@ -432,7 +452,7 @@ func (b *binder) use(i *fromItem, name string) {
 }
 
 // nodes binds the columns that expressions name, and the queries in them.
-func (b *binder) nodes(list []*pg.Node, l *level) error {
+func (b *Binder) nodes(list []*pg.Node, l *level) error {
 	for _, n := range list {
 		if n == nil {
 			continue
@@ -455,7 +475,7 @@ func (b *binder) nodes(list []*pg.Node, l *level) error {
 }
 
 // column has a column stand with the name of what it is of.
-func (b *binder) column(r *pg.ColumnRef, l *level) {
+func (b *Binder) column(r *pg.ColumnRef, l *level) {
 	fields := r.GetFields()
 	if n := len(fields); n > 2 { // schema.table.column
 		r.Fields = fields[n-2:]

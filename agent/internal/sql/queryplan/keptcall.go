@@ -98,7 +98,7 @@ func (p *Planner) uses(u Uses) {
 
 // bindQueryCalls has the functions of users that a query calls stand by their ids. Columns that
 // have the name of one keep it.
-func bindQueryCalls(s *pg.SelectStmt, calls map[int32]*Routine) {
+func bindQueryCalls(s proto.Message, calls map[int32]*Routine) {
 	if len(calls) == 0 {
 		return
 	}
@@ -106,7 +106,7 @@ func bindQueryCalls(s *pg.SelectStmt, calls map[int32]*Routine) {
 	for _, r := range calls {
 		named[r.Object.Name] = true
 	}
-	_ = syntax.WalkQuery(s, func(n *pg.Node) (bool, error) {
+	_ = syntax.WalkAll(s, func(n *pg.Node) (bool, error) {
 		if t := n.GetResTarget(); t != nil && t.GetName() == "" && t.GetVal() != nil && named[outputName(t.GetVal())] {
 			t.Name = outputName(t.GetVal())
 		}

@@ -35,7 +35,7 @@ func RoutineOf(f *catalog.Callable) (*Routine, bool) {
 	case cluster.RecordType, cluster.RowType:
 		r.Composite = true
 	default:
-		r.Body = expressionBody(f.Object)
+		r.Body = expressionBody(f)
 	}
 	return r, true
 }
@@ -91,21 +91,14 @@ func (a *Arguments) BesideTarget() {
 
 // expressionBody is the body of a function that is one expression, which can stand where it
 // is called; nil: it is more than that.
-func expressionBody(o *cluster.Object) *pg.Node {
+func expressionBody(callable *catalog.Callable) *pg.Node {
+	o := callable.Object
 	f := o.Function
 	if f.Language != "sql" || f.SetOf || f.Definer || len(f.Settings) > 0 || f.Procedure || len(f.Outputs()) > 0 {
 		return nil
 	}
-	texts := syntax.Split(f.Body)
-	if len(texts) != 1 {
-		return nil
-	}
-	stmt, err := syntax.Parse(texts[0])
-	if err != nil {
-		return nil
-	}
-	q, ok := stmt.Node.(*syntax.Query)
-	if !ok || q.Select == nil || !syntax.IsExpression(q) {
+	q := onlyQuery(callable)
+	if q == nil || q.Select == nil || !syntax.IsExpression(q) {
 		return nil
 	}
 	if err := q.AsParameters(ArgumentsOf(o, nil)); err != nil {
@@ -131,4 +124,25 @@ func expressionBody(o *cluster.Object) *pg.Node {
 	}
 	syntax.Unplace(body)
 	return body
+}
+
+// onlyQuery is a copy of the query that is all that a function does; nil: it does more or
+// something else.
+func onlyQuery(f *catalog.Callable) *syntax.Query {
+	if f.Body != nil {
+		if len(f.Body.Statements) != 1 {
+			return nil
+		}
+		return f.Body.Statements[0].Clone()
+	}
+	texts := syntax.Split(f.Object.Function.Body)
+	if len(texts) != 1 {
+		return nil
+	}
+	stmt, err := syntax.Parse(texts[0])
+	if err != nil {
+		return nil
+	}
+	q, _ := stmt.Node.(*syntax.Query)
+	return q
 }

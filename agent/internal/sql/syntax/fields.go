@@ -37,11 +37,9 @@ func (q *Query) AsParameters(f Fields) error {
 		}
 		f.BesideTarget()
 	}
-	for _, m := range []proto.Message{q.Select, q.Insert, q.Update, q.Delete, q.Merge} {
-		if m.ProtoReflect().IsValid() {
-			if err := fieldsIn(m.ProtoReflect(), f); err != nil {
-				return err
-			}
+	for _, m := range q.messages() {
+		if err := fieldsIn(m.ProtoReflect(), f); err != nil {
+			return err
 		}
 	}
 	return nil

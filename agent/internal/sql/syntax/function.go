@@ -16,11 +16,14 @@ type CreateFunction struct {
 	// of the mode TABLE.
 	Returns *TypeName
 	SetOf   bool
-	// Body is the SQL text of AS '...', or of the standard's forms: of RETURN a SELECT of
-	// the expression, of BEGIN ATOMIC its statements with semicolons between them.
+	// Body is the SQL text of AS '...'.
 	Body         string
-	BodyPosition int // of AS; 0: of the standard's forms
-	Options      FunctionOptions
+	BodyPosition int // of AS; 0: there is none
+	// Standard, if not nil, is the body in one of the standard's forms: the statements of
+	// BEGIN ATOMIC, or, as Return says, a SELECT of the expression of RETURN.
+	Standard []*Query `json:",omitempty"`
+	Return   bool     `json:",omitempty"`
+	Options  FunctionOptions
 }
 
 // AlterFunction is ALTER FUNCTION or PROCEDURE with options.
@@ -100,7 +103,7 @@ func convertFunction(n *pg.CreateFunctionStmt) (Node, *Error) {
 		return nil, err
 	}
 	if n.GetSqlBody() != nil {
-		out.Body, err = standardBody(n.GetSqlBody())
+		err = out.standardBody(n.GetSqlBody())
 	}
 	return out, err
 }
@@ -123,31 +126,32 @@ func convertParameter(p *pg.FunctionParameter) (Parameter, *Error) {
 	return out, err
 }
 
-// standardBody is the text of RETURN expr and BEGIN ATOMIC ... END.
-func standardBody(body *pg.Node) (string, *Error) {
-	if r := body.GetReturnStmt(); r != nil {
-		text, err := deparse(r.GetReturnval())
-		return "SELECT " + text, err
-	}
-	var out []string
-	for _, list := range body.GetList().GetItems() {
-		for _, stmt := range list.GetList().GetItems() {
-			if stmt.GetReturnStmt() != nil {
-				text, err := deparse(stmt.GetReturnStmt().GetReturnval())
-				if err != nil {
-					return "", err
-				}
-				out = append(out, "SELECT "+text)
-				continue
-			}
-			text, err := deparseStatement(stmt)
-			if err != nil {
-				return "", err
-			}
-			out = append(out, text)
+// standardBody reads RETURN expr and BEGIN ATOMIC ... END.
+func (f *CreateFunction) standardBody(body *pg.Node) *Error {
+	list := []*pg.Node{body}
+	if f.Return = body.GetReturnStmt() != nil; !f.Return {
+		list = nil
+		for _, part := range body.GetList().GetItems() {
+			list = append(list, part.GetList().GetItems()...)
 		}
 	}
-	return strings.Join(out, "; "), nil
+	f.Standard = []*Query{}
+	for _, stmt := range list {
+		if r := stmt.GetReturnStmt(); r != nil {
+			target := &pg.Node{Node: &pg.Node_ResTarget{ResTarget: &pg.ResTarget{Val: r.GetReturnval(), Location: -1}}}
+			stmt = &pg.Node{Node: &pg.Node_SelectStmt{SelectStmt: &pg.SelectStmt{TargetList: []*pg.Node{target}, LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE}}}
+		}
+		node, err := convertQuery(stmt, "", "")
+		if err != nil {
+			return err
+		}
+		q, ok := node.(*Query)
+		if !ok || q.Call || q.Explain || q.Merge != nil {
+			return Unsupported("a statement other than SELECT, INSERT, UPDATE and DELETE in BEGIN ATOMIC", "Write the body as AS '...'.")
+		}
+		f.Standard = append(f.Standard, q)
+	}
+	return nil
 }
 
 func functionOptions(list []*pg.Node) (FunctionOptions, *Error) {

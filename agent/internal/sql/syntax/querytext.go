@@ -1,6 +1,8 @@
 package syntax
 
 import (
+	"slices"
+
 	pg "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -30,6 +32,59 @@ func ParseQuery(text string) (*pg.SelectStmt, error) {
 	return q.Select, nil
 }
 
+// Text is the SQL text of a query that reads or changes rows.
+func (q *Query) Text() (string, error) {
+	var n pg.Node
+	switch {
+	case q.Insert != nil:
+		n.Node = &pg.Node_InsertStmt{InsertStmt: q.Insert}
+	case q.Update != nil:
+		n.Node = &pg.Node_UpdateStmt{UpdateStmt: q.Update}
+	case q.Delete != nil:
+		n.Node = &pg.Node_DeleteStmt{DeleteStmt: q.Delete}
+	default:
+		return QueryText(q.Select)
+	}
+	text, err := deparseStatement(&n)
+	if err != nil {
+		return "", err
+	}
+	return text, nil
+}
+
+// Clone is a query that can be changed by itself.
+func (q *Query) Clone() *Query {
+	out := *q
+	out.Select, out.Insert, out.Update, out.Delete = proto.CloneOf(q.Select), proto.CloneOf(q.Insert), proto.CloneOf(q.Update), proto.CloneOf(q.Delete)
+	return &out
+}
+
+// messages are the parts of a query that are there.
+func (q *Query) messages() []proto.Message {
+	return slices.DeleteFunc([]proto.Message{q.Select, q.Insert, q.Update, q.Delete, q.Merge}, func(m proto.Message) bool { return !m.ProtoReflect().IsValid() })
+}
+
+// Tree is what a query that reads or changes rows is.
+func (q *Query) Tree() proto.Message { return q.messages()[0] }
+
+// ParseStatements reads the statements of a body that is part of an object, without positions.
+func ParseStatements(text string) ([]*Query, error) {
+	var out []*Query
+	for _, part := range Split(text) {
+		stmt, err := Parse(part)
+		if err != nil {
+			return nil, err
+		}
+		q, ok := stmt.Node.(*Query)
+		if !ok {
+			return nil, &Error{Code: "XX000", Message: "the text of a body is no query"}
+		}
+		unplace(q.Tree().ProtoReflect())
+		out = append(out, q)
+	}
+	return out, nil
+}
+
 // Unplace takes the positions out of an expression.
 func Unplace(n *pg.Node) { unplace(n.ProtoReflect()) }
 
@@ -56,6 +111,11 @@ func Walk(n *pg.Node, fn func(*pg.Node) (below bool, err error)) error {
 	return walk(n.ProtoReflect(), fn)
 }
 
+// WalkAll is Walk of all nodes of a tree.
+func WalkAll(m proto.Message, fn func(*pg.Node) (below bool, err error)) error {
+	return walk(m.ProtoReflect(), fn)
+}
+
 // WalkQuery is Walk of a query.
 func WalkQuery(s *pg.SelectStmt, fn func(*pg.Node) (below bool, err error)) error {
 	return walk(s.ProtoReflect(), fn)
@@ -63,11 +123,9 @@ func WalkQuery(s *pg.SelectStmt, fn func(*pg.Node) (below bool, err error)) erro
 
 // Walk calls fn with each node of a query that reads or changes rows.
 func (q *Query) Walk(fn func(*pg.Node) (below bool, err error)) error {
-	for _, m := range []proto.Message{q.Select, q.Insert, q.Update, q.Delete, q.Merge} {
-		if m.ProtoReflect().IsValid() {
-			if err := walk(m.ProtoReflect(), fn); err != nil {
-				return err
-			}
+	for _, m := range q.messages() {
+		if err := walk(m.ProtoReflect(), fn); err != nil {
+			return err
 		}
 	}
 	return nil

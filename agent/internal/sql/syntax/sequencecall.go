@@ -106,12 +106,17 @@ func NameSequences(text string, name func(uint64) (Name, bool)) (string, error) 
 			return nil
 		}
 		if n, ok := name(id); ok {
-			call.Args[0] = &pg.Node{Node: &pg.Node_TypeCast{TypeCast: &pg.TypeCast{
-				Arg:      &pg.Node{Node: &pg.Node_AConst{AConst: &pg.A_Const{Val: &pg.A_Const_Sval{Sval: &pg.String{Sval: QuoteName(n)}}}}},
-				TypeName: &pg.TypeName{Names: []*pg.Node{pg.MakeStrNode("regclass")}, Typemod: -1}}}}
+			call.Args[0] = sequenceNode(n)
 		}
 		return nil
 	})
+}
+
+// sequenceNode is the constant that names a sequence.
+func sequenceNode(n Name) *pg.Node {
+	return &pg.Node{Node: &pg.Node_TypeCast{TypeCast: &pg.TypeCast{
+		Arg:      &pg.Node{Node: &pg.Node_AConst{AConst: &pg.A_Const{Val: &pg.A_Const_Sval{Sval: &pg.String{Sval: QuoteName(n)}}}}},
+		TypeName: &pg.TypeName{Names: []*pg.Node{pg.MakeStrNode("regclass")}, Typemod: -1}}}}
 }
 
 // SequenceIDs are the ids of the sequences that a bound expression names.

@@ -14,12 +14,7 @@ func ViewText(s *pg.SelectStmt, columns []string, plain func(schema, name string
 	s = proto.CloneOf(s)
 	_ = WalkQuery(s, func(n *pg.Node) (bool, error) {
 		if r := n.GetRangeVar(); r != nil {
-			if r.GetSchemaname() != "" && plain(r.GetSchemaname(), r.GetRelname()) {
-				r.Schemaname = ""
-			}
-			if a := r.GetAlias(); a.GetAliasname() == r.GetRelname() && len(a.GetColnames()) == 0 {
-				r.Alias = nil
-			}
+			Shown{Relation: plain}.relation(r)
 		}
 		return true, nil
 	})
@@ -30,8 +25,9 @@ func ViewText(s *pg.SelectStmt, columns []string, plain func(schema, name string
 
 // prettyQuery collects the lines.
 type prettyQuery struct {
-	b   strings.Builder
-	err error
+	b      strings.Builder
+	indent string // of all lines but the first
+	err    error
 }
 
 // list writes items behind lead.
@@ -39,8 +35,8 @@ func (t *prettyQuery) list(lead, between string, items []string) {
 	if len(items) == 0 {
 		return
 	}
-	t.b.WriteString(lead)
-	t.b.WriteString(strings.Join(items, between))
+	t.b.WriteString(strings.ReplaceAll(lead, "\n", "\n"+t.indent))
+	t.b.WriteString(strings.Join(items, strings.ReplaceAll(between, "\n", "\n"+t.indent)))
 }
 
 func (t *prettyQuery) query(s *pg.SelectStmt, columns []string) {
@@ -156,7 +152,7 @@ func (t *prettyQuery) from(n *pg.Node) string {
 	default:
 		word = "CROSS JOIN "
 	}
-	return t.from(j.GetLarg()) + "\n     " + word + t.item(j.GetRarg()) + on
+	return t.from(j.GetLarg()) + "\n     " + t.indent + word + t.item(j.GetRarg()) + on
 }
 
 // item is a FROM item on one line.
