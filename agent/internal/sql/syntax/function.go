@@ -146,7 +146,7 @@ func (f *CreateFunction) standardBody(body *pg.Node) *Error {
 			return err
 		}
 		q, ok := node.(*Query)
-		if !ok || q.Call || q.Explain || q.Merge != nil {
+		if !ok || q.Call || q.Explain != nil || q.Merge != nil {
 			return Unsupported("a statement other than SELECT, INSERT, UPDATE and DELETE in BEGIN ATOMIC", "Write the body as AS '...'.")
 		}
 		f.Standard = append(f.Standard, q)
