@@ -165,6 +165,8 @@ func Known(name string) bool { return len(functions[name]) > 0 || strings.HasPre
 func ambiguous(name string, types []datum.Type) bool {
 	at := 1
 	switch name {
+	case "pg_size_pretty": // of int8 or of numeric
+		return len(types) == 1 && types[0] != datum.Int8 && types[0] != datum.Numeric
 	case "to_char", "isfinite":
 		at = 0
 	case "date_trunc", "date_part", "extract":

@@ -32,7 +32,11 @@ var parts = func() []Function {
 func datePart(env *Env, a []datum.Datum) (datum.Datum, error) {
 	v := a[1]
 	if v.Type == datum.Date {
-		v = midnight(v)
+		at, err := onDate(v, 0, datum.Timestamp)
+		if err != nil {
+			return datum.Datum{}, err
+		}
+		v = at
 	}
 	out, err := extract(env, a[0].S, v)
 	if err != nil || out.Null {

@@ -131,8 +131,11 @@ func makeInterval(_ *Env, a []datum.Datum) (datum.Datum, error) {
 		}
 	}
 	micros := math.RoundToEven(seconds * float64(second))
-	if math.IsNaN(micros) || math.IsInf(micros, 0) || math.Abs(micros)+math.Abs(float64(n[4]))*float64(hour)+math.Abs(float64(n[5]))*float64(minute) >= math.MaxInt64 {
+	if math.IsNaN(seconds) || math.IsInf(seconds, 0) {
 		return datum.Datum{}, errInterval()
+	}
+	if math.Abs(micros)+math.Abs(float64(n[4]))*float64(hour)+math.Abs(float64(n[5]))*float64(minute) >= math.MaxInt64 { // of which PostgreSQL 15 makes something
+		return datum.Datum{}, fail("0A000", "make_interval of so many hours, minutes or seconds is not supported")
 	}
 	return interval(n[0]*12+n[1], n[2]*7+n[3], n[4]*hour+n[5]*minute+int64(micros))
 }

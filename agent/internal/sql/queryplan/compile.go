@@ -340,6 +340,22 @@ func (c *compiler) unified(ns []*pg.Node) ([]Expr, datum.Type, error) {
 	if err != nil {
 		return nil, 0, err
 	}
+	return alternatives(args)
+}
+
+// alternatives is unify of values of which one is the result: of several types of texts, or of
+// float4 and other numbers, it is not the type that they are compared as.
+func alternatives(args []Expr) ([]Expr, datum.Type, error) {
+	first := datum.Unknown
+	for _, a := range args {
+		switch t := a.Type(); {
+		case t == datum.Unknown || t == first:
+		case first == datum.Unknown:
+			first = t
+		case t.IsString() || t == datum.Float4 || first == datum.Float4:
+			return nil, 0, errSlow
+		}
+	}
 	return unify(args)
 }
 
@@ -404,7 +420,7 @@ func (c *compiler) caseWhen(n *pg.CaseExpr) (Expr, error) {
 			return nil, err
 		}
 	}
-	e.results, e.typ, err = unify(append(args, last))
+	e.results, e.typ, err = alternatives(append(args, last))
 	return e, err
 }
 

@@ -240,8 +240,12 @@ func (c *compiler) nullIf(n *pg.A_Expr) (Expr, error) {
 	if err != nil {
 		return nil, err
 	}
+	of := a.Type()
+	if of == datum.Varchar { // whose operators are those of text
+		of = datum.Text
+	}
 	args, t, err := unify([]Expr{a, b})
-	if err != nil || t == datum.JSON {
+	if err != nil || t == datum.JSON || of != datum.Unknown && of != t {
 		return nil, errSlow
 	}
 	return &fn{typ: t, args: args, eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {

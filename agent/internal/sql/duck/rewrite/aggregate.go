@@ -221,6 +221,40 @@ func (r *rewriter) listsTexts(s *pg.SelectStmt, n *pg.Node) bool {
 	return true
 }
 
+// keepsDigits refuses functions that show elements of arrays of numerics which the engine would
+// have with other digits.
+func (r *rewriter) keepsDigits(f *pg.FuncCall, name string) error {
+	switch name {
+	case "unnest", "array_to_string", "array_append", "array_prepend", "array_cat", "array_remove":
+		for _, a := range f.Args {
+			if r.manyScales(a) {
+				return manyScaled(name)
+			}
+		}
+	}
+	return nil
+}
+
+func manyScaled(of string) error {
+	err := unsupported(0, "%s of an array of numerics with scales of their own", of)
+	err.Hint = "Cast the elements to numeric(precision, scale), or to text."
+	return err
+}
+
+// manyScales reports whether an array has numerics of several scales.
+func (r *rewriter) manyScales(n *pg.Node) bool {
+	if r.typeOf(n) != datum.Numeric|datum.Array {
+		return false
+	}
+	switch x := n.GetNode().(type) {
+	case *pg.Node_AArrayExpr:
+		return r.writesOneOf(x.AArrayExpr.Elements)
+	case *pg.Node_FuncCall:
+		return lastName(x.FuncCall.Funcname) == "array_agg" && len(x.FuncCall.Args) == 1 && r.writesOneOf(x.FuncCall.Args)
+	}
+	return false
+}
+
 // textList is an array that listsTexts has said so of; nil: it is none.
 func (r *rewriter) textList(n *pg.Node) finish {
 	if !r.textual[n] || r.typeOf(n) != datum.Numeric|datum.Array {
@@ -238,5 +272,21 @@ func (r *rewriter) textList(n *pg.Node) finish {
 			list(n)[i] = forms[i](e)
 		}
 		return r.rule(n)
+	}
+}
+
+// sortDistinct has the values of a DISTINCT come in their order, as PostgreSQL finds them.
+func sortDistinct(f *pg.FuncCall, name string) {
+	switch name {
+	case "array_agg", "string_agg", "json_agg", "jsonb_agg":
+		inOrder(f)
+	}
+}
+
+// inOrder has the values of an aggregate with DISTINCT come in their order.
+func inOrder(f *pg.FuncCall) {
+	if f.AggDistinct && len(f.AggOrder) == 0 && len(f.Args) > 0 {
+		by := &pg.SortBy{Node: clone(f.Args[0]), SortbyDir: pg.SortByDir_SORTBY_DEFAULT, SortbyNulls: pg.SortByNulls_SORTBY_NULLS_DEFAULT, Location: -1}
+		f.AggOrder = []*pg.Node{{Node: &pg.Node_SortBy{SortBy: by}}}
 	}
 }

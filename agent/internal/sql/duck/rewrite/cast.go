@@ -178,6 +178,9 @@ func (r *rewriter) castElsewhere(from, to datum.Type, t *pg.TypeCast) bool {
 		return readable(to.Elem())
 	case from == datum.JSONB:
 		return to == datum.Bool || to.IsNumber()
+	case from == datum.Numeric && to.IsInt():
+		_, ok := r.constantValue(t.Arg)
+		return ok
 	case from == datum.Date && (to == datum.Timestamp || to == datum.Timestamptz):
 		_, ok := r.constantValue(t.Arg)
 		return ok

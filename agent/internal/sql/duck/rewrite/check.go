@@ -96,8 +96,8 @@ func (r *rewriter) elementOf(n *pg.Node) datum.Type {
 	if t := r.typeOf(n); t.IsArray() {
 		return t.Elem()
 	}
-	if a := n.GetAArrayExpr(); a != nil && len(a.Elements) > 0 {
-		if t := r.typeOf(a.Elements[0]); t.IsArray() {
+	for _, e := range n.GetAArrayExpr().GetElements() {
+		if t := r.typeOf(e); t.IsArray() {
 			return t.Elem()
 		}
 	}

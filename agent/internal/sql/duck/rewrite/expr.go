@@ -33,6 +33,9 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 		}
 		return r.textList(n), oneDimension(x.AArrayExpr)
 	case *pg.Node_AIndirection:
+		if r.manyScales(x.AIndirection.Arg) {
+			return nil, manyScaled("an element")
+		}
 		return r.characterOf(x.AIndirection), r.oneSubscript(x.AIndirection)
 	case *pg.Node_CoalesceExpr:
 		if err := r.typeAlike(x.CoalesceExpr.Args); err != nil {

@@ -216,6 +216,9 @@ func (r *rewriter) tableFunction(n *pg.Node, rf *pg.RangeFunction) (*pg.Node, *r
 	if err := undecided(f, name); err != nil {
 		return nil, nil, err
 	}
+	if err := r.keepsDigits(f, name); err != nil {
+		return nil, nil, err
+	}
 	make, err := r.setFunction(f, item[0])
 	switch {
 	case err != nil:

@@ -31,6 +31,15 @@ func (r *rewriter) beforeFunction(f *pg.FuncCall) (finish, error) {
 	if err := undecided(f, name); err != nil {
 		return nil, err
 	}
+	if t := datum.Unknown; name == "pg_size_pretty" && len(f.Args) == 1 {
+		_, isText := literal(f.Args[0])
+		if t = r.typeOf(f.Args[0]); t == datum.Int4 || t == datum.Int2 || isText {
+			return nil, notUniqueFunction(f, "pg_size_pretty("+r.signature(f)+")")
+		}
+	}
+	if err := r.keepsDigits(f, name); err != nil {
+		return nil, err
+	}
 	if name == "age" && len(f.Args) == 1 && r.typeOf(f.Args[0]) == datum.Xid { // transactions have no numbers
 		return func(*pg.Node) (*pg.Node, error) { return cast(null(), "INTEGER"), nil }, nil
 	}
@@ -132,17 +141,6 @@ func notUniqueFunction(f *pg.FuncCall, signature string) *Error {
 	return err
 }
 
-// sortDistinct has the values of a DISTINCT come in their order, as PostgreSQL finds them.
-func sortDistinct(f *pg.FuncCall, name string) {
-	switch name {
-	case "array_agg", "string_agg", "json_agg", "jsonb_agg":
-		if f.AggDistinct && len(f.AggOrder) == 0 && len(f.Args) > 0 {
-			by := &pg.SortBy{Node: clone(f.Args[0]), SortbyDir: pg.SortByDir_SORTBY_DEFAULT, SortbyNulls: pg.SortByNulls_SORTBY_NULLS_DEFAULT, Location: -1}
-			f.AggOrder = []*pg.Node{{Node: &pg.Node_SortBy{SortBy: by}}}
-		}
-	}
-}
-
 // withoutExtremes are the types of which PostgreSQL has no min and max.
 var withoutExtremes = []datum.Type{datum.Bool, datum.JSON, datum.JSONB, datum.UUID, datum.Bytea, datum.Bit, datum.Varbit}
 
@@ -156,10 +154,21 @@ func (r *rewriter) decidedArgument(f *pg.FuncCall, name string) error {
 	t := r.typeOf(f.Args[0])
 	switch name {
 	case "lag", "lead":
-		if isText && len(f.Args) == 3 && r.typeOf(f.Args[2]) != datum.Unknown {
+		switch {
+		case isText && len(f.Args) == 3 && r.typeOf(f.Args[2]) != datum.Unknown:
 			return r.typeLiteral(&f.Args[0], r.typeOf(f.Args[2]))
+		case isText && len(f.Args) == 3: // of texts
+		case len(f.Args) == 3:
+			if to := r.common([]*pg.Node{f.Args[0], f.Args[2]}); to.IsNumber() && !r.textual[f.Args[0]] {
+				for _, a := range []**pg.Node{&f.Args[0], &f.Args[2]} {
+					if r.typeOf(*a) != to && (*a).GetAConst().GetVal() == nil || (*a).GetAConst() != nil && r.typeOf(*a) != to && r.typeOf(*a) != datum.Unknown {
+						*a = castTo(*a, to.String())
+					}
+				}
+			}
+		case isText:
+			return errorf("42804", f.Location, "could not determine polymorphic type because input has type unknown")
 		}
-		fallthrough
 	case "array_agg", "bit_and", "bit_or", "bit_xor":
 		if isText {
 			return notUniqueFunction(f, name+"(unknown)")
@@ -279,7 +288,16 @@ func (r *rewriter) functionType(f *pg.FuncCall) datum.Type {
 			return datum.Text
 		}
 		return t
-	case "abs", "lag", "lead", "first_value", "last_value", "nth_value", "any_value":
+	case "lag", "lead":
+		if _, isText := literal(f.Args[0]); isText && len(f.Args) == 3 {
+			if t = r.typeOf(f.Args[2]); t == datum.Unknown {
+				t = datum.Text
+			}
+		} else if len(f.Args) == 3 && t.IsNumber() {
+			t = r.common([]*pg.Node{f.Args[0], f.Args[2]})
+		}
+		return t
+	case "abs", "first_value", "last_value", "nth_value", "any_value":
 		return t
 	case "sum":
 		return sumType(t)
@@ -350,6 +368,9 @@ func specialSum(r *rewriter, f *pg.FuncCall) (finish, error) {
 	if t == datum.Interval && f.Over != nil {
 		return nil, unsupported(f.Location, "sum of intervals over a window: sum extract(epoch from ...), that")
 	}
+	if t.IsFloat() {
+		inOrder(f)
+	}
 	if t == datum.Float8 {
 		return r.bounded(f, "sum"), nil
 	}
@@ -371,13 +392,16 @@ func specialAvg(r *rewriter, f *pg.FuncCall) (finish, error) {
 		return nil, errorf("42883", f.Location, "function avg(%s) does not exist", r.signature(f))
 	}
 	t := r.typeOf(f.Args[0])
+	if t.IsFloat() {
+		inOrder(f)
+	}
 	if r.nesting++; r.nesting > maxNesting {
 		return nil, tooNested("avg")
 	}
 	return func(n *pg.Node) (*pg.Node, error) {
 		r.nesting--
 		if t.IsFloat() {
-			return r.bounded(f, "avg")(n)
+			return r.bounded(n.GetFuncCall(), "avg")(n)
 		}
 		if t == datum.Interval {
 			return renamed(n, "avg", n.GetFuncCall().Args...), nil

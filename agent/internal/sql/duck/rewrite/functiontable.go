@@ -25,11 +25,10 @@ var functions = table(same(`
 	"array_append": "list_append", "array_prepend": "list_prepend", "array_cat": "nd_list_concat", "array_remove": "nd_array_remove",
 	"clock_timestamp": "get_current_timestamp",
 	"json_typeof":     "nd_json_typeof",
-	"pg_size_pretty":  "nd_size_pretty",
 })
 
 // doubling are macros that name an argument more than once.
-var doubling = table(same("nd_size_pretty nd_format_type"), nil)
+var doubling = table(same("nd_format_type"), nil)
 
 // resultCasts give results the type that they have in PostgreSQL.
 var resultCasts = table(each("INTEGER", `position strpos ascii
@@ -37,7 +36,8 @@ var resultCasts = table(each("INTEGER", `position strpos ascii
 
 // resultTypes is what typeOf knows of results.
 var resultTypes = types(map[datum.Type]string{
-	datum.Int8: "count row_number rank dense_rank",
+	datum.Int8: `count row_number rank dense_rank pg_relation_size pg_total_relation_size pg_table_size pg_indexes_size pg_database_size
+		pg_tablespace_size`,
 	datum.Int4: `length char_length character_length octet_length position strpos ascii ntile regexp_count array_length array_upper generate_subscripts grouping`,
 	datum.Bool: "bool_and bool_or every starts_with regexp_like isfinite",
 	datum.Text: `string_agg lower upper trim btrim ltrim rtrim left right repeat replace reverse translate split_part md5 chr

@@ -71,11 +71,11 @@ func (r *rewriter) infer(n *pg.Node) {
 
 func caseResults(c *pg.CaseExpr) []*pg.Node {
 	var out []*pg.Node
+	if c.Defresult != nil { // whose type counts first
+		out = append(out, c.Defresult)
+	}
 	for _, w := range c.Args {
 		out = append(out, w.GetCaseWhen().GetResult())
-	}
-	if c.Defresult != nil {
-		out = append(out, c.Defresult)
 	}
 	return out
 }
@@ -159,10 +159,14 @@ func (r *rewriter) common(l []*pg.Node) datum.Type {
 		case t == datum.Unknown || t == x:
 			t = x
 		case t.IsNumber() && x.IsNumber():
-			t = wider(t, x)
-		case t.IsString() && x.IsString():
-			if t == datum.Name || t == datum.Char {
-				t = datum.Text
+			if t == datum.Float4 && x != datum.Float8 || x == datum.Float4 && t != datum.Float8 {
+				t = datum.Float4
+			} else {
+				t = wider(t, x)
+			}
+		case t.IsString() && x.IsString(): // each becomes the first by itself
+			if t == datum.Char {
+				t = x
 			}
 		case mixed(t, x) != datum.Unknown:
 			t = mixed(t, x)

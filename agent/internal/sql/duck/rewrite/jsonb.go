@@ -17,6 +17,9 @@ func (r *rewriter) jsonOperator(e *pg.A_Expr) (finish, error) {
 	if left == datum.JSON {
 		return r.writtenOperator(e, right)
 	}
+	if _, isText := literal(e.Lexpr); isText && lastName(e.Name) == "@?" { // which nothing else has
+		e.Lexpr, left = castTo(e.Lexpr, "jsonb"), datum.JSONB
+	}
 	if left != datum.JSONB && right != datum.JSONB {
 		return nil, nil
 	}

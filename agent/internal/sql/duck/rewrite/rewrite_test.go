@@ -68,7 +68,6 @@ func TestRefused(t *testing.T) {
 		{"SELECT a FROM t WHERE id = 'x'", "22P02"},
 		{"SELECT 1 UNION SELECT 1, 2", "42601"},
 		{"SELECT " + strings.Repeat("1+", 1200) + "1", "54001"},
-		{"SELECT " + strings.Repeat("pg_size_pretty(", 10) + "'x'" + strings.Repeat(")", 10), "54001"},
 		{"SELECT " + strings.Repeat("(", 30) + "true" + strings.Repeat(", 1) < (true, 1)", 30), "54001"},
 		{"SELECT (1" + strings.Repeat(", 1", 2000) + ") < (1" + strings.Repeat(", 1", 2000) + ")", "54001"},
 		{"SELECT " + strings.Repeat("abs(", 950) + "1" + strings.Repeat(")", 950), "54001"},
