@@ -21,7 +21,6 @@ type column struct {
 	scale    int  // how many digits behind the point all values of a numeric have, -1: unknown
 	passed   bool // of a query that passes rows of scan one by one
 	grown    bool // of a recursive query: scan has not all of its values
-	decimal  bool // one that is made a decimal wherever it stands: groups are of equal ones
 }
 
 // asWritten reports whether values are json that is as somebody wrote it.
