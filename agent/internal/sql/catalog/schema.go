@@ -85,9 +85,11 @@ func (c *Catalog) DropSchemas(in Scope, stmt *syntax.DropSchema) (next *Draft, m
 		}
 		dropped[schema.ID] = true
 		for _, o := range in.contents(schema.ID) {
-			what := kindWord(o.Kind) + " " + in.visibleName(o)
-			cascaded = append(cascaded, what)
-			details = append(details, fmt.Sprintf("%s depends on schema %s", what, schema.Name))
+			if o.Sequence == nil || o.Sequence.OwnedBy == nil { // else it goes with its table
+				what := kindWord(o.Kind) + " " + in.visibleName(o)
+				cascaded = append(cascaded, what)
+				details = append(details, fmt.Sprintf("%s depends on schema %s", what, schema.Name))
+			}
 			gone.objects[o.ID] = o
 			next.drop(o)
 		}
@@ -150,7 +152,7 @@ func (s Scope) contents(parent cluster.ObjectID) []*cluster.Object {
 // alone finds it.
 func (s Scope) visibleName(o *cluster.Object) string {
 	if o.Function != nil {
-		return s.described(o)
+		return strings.ReplaceAll(s.described(o), ", ", ",")
 	}
 	find := s.Relation
 	if o.Domain != nil || o.Enum != nil {

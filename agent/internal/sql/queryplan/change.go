@@ -3,6 +3,7 @@ package queryplan
 import (
 	"context"
 	"slices"
+	"strconv"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
@@ -221,6 +222,47 @@ func rowPart(m *pg.MultiAssignRef) *pg.Node {
 	return nil
 }
 
+// setQuery is the name of the query in which SET (a, b) = (SELECT ...) stands for each column.
+const setQuery = "nodedb_set"
+
+// assignedPart takes one value out of SET (a, b) = (1, 2) or (SELECT ...). A query is there
+// once for each column: it reads the same rows each time.
+func assignedPart(m *pg.MultiAssignRef) (*pg.Node, error) {
+	if part := rowPart(m); part != nil {
+		return part, nil
+	}
+	link := m.GetSource().GetSubLink()
+	query := link.GetSubselect().GetSelectStmt()
+	if query == nil {
+		return nil, fail("0A000", 0, "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression")
+	}
+	if query.GetOp() == pg.SetOperation_SETOP_NONE && len(query.GetValuesLists()) == 0 {
+		targets := query.GetTargetList()
+		all := slices.ContainsFunc(targets, func(n *pg.Node) bool {
+			fields := n.GetResTarget().GetVal().GetColumnRef().GetFields()
+			return len(fields) > 0 && fields[len(fields)-1].GetAStar() != nil
+		})
+		if n := int(m.GetNcolumns()); !all && len(targets) != n {
+			return nil, fail("42601", 0, "number of columns does not match number of values")
+		}
+	}
+	if err := steady(query, "SET (...) = (SELECT ...)", "Use UPDATE ... FROM."); err != nil {
+		return nil, err
+	}
+	alias := &pg.Alias{Aliasname: setQuery}
+	for i := range m.GetNcolumns() {
+		alias.Colnames = append(alias.Colnames, stringNode(setColumnName(i+1)))
+	}
+	out := &pg.SelectStmt{LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE,
+		TargetList: []*pg.Node{resTarget(pg.MakeColumnRefNode([]*pg.Node{stringNode(setQuery), stringNode(setColumnName(m.GetColno()))}, -1))},
+		FromClause: []*pg.Node{{Node: &pg.Node_RangeSubselect{RangeSubselect: &pg.RangeSubselect{
+			Subquery: proto.CloneOf(link.GetSubselect()), Alias: alias}}}}}
+	return &pg.Node{Node: &pg.Node_SubLink{SubLink: &pg.SubLink{SubLinkType: pg.SubLinkType_EXPR_SUBLINK, Location: -1,
+		Subselect: &pg.Node{Node: &pg.Node_SelectStmt{SelectStmt: out}}}}}, nil
+}
+
+func setColumnName(n int32) string { return "c" + strconv.Itoa(int(n)) }
+
 // slowDelete makes the SELECT that finds the rows.
 func (p *Planner) slowDelete(ctx context.Context, s *pg.DeleteStmt, ch *Change) (*besides, []Column, error) {
 	sel := p.rowsOf(ch.Table, changeSource{s.GetRelation(), s.GetWithClause(), s.GetUsingClause(), s.GetWhereClause()})
@@ -235,13 +277,13 @@ func (p *Planner) slowDelete(ctx context.Context, s *pg.DeleteStmt, ch *Change) 
 
 // slowUpdate makes the SELECT that computes the rows and their new values, and gives what it
 // gives of the other relations.
-func (p *Planner) slowUpdate(ctx context.Context, s *pg.UpdateStmt, ch *Change) (*besides, []Column, error) {
+func (p *Planner) slowUpdate(ctx context.Context, s *pg.UpdateStmt, ch *Change) (_ *besides, _ []Column, err error) {
 	sel := p.rowsOf(ch.Table, changeSource{s.GetRelation(), s.GetWithClause(), s.GetFromClause(), s.GetWhereClause()})
 	for i, n := range s.GetTargetList() {
 		value := n.GetResTarget().GetVal()
 		if multi := value.GetMultiAssignRef(); multi != nil {
-			if value = rowPart(multi); value == nil {
-				return nil, nil, syntax.Unsupported("SET (...) = (SELECT ...)", "Use UPDATE ... FROM.")
+			if value, err = assignedPart(multi); err != nil {
+				return nil, nil, err
 			}
 		}
 		if value.GetSetToDefault() != nil {

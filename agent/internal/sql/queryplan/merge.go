@@ -113,27 +113,33 @@ func (p *Planner) mergeTarget(r *pg.RangeVar) (*catalog.Table, error) {
 // refuseSource refuses sources that do not have the same rows each time they are read: each
 // clause reads them.
 func refuseSource(s *pg.MergeStmt) error {
-	probe := &syntax.Query{Select: &pg.SelectStmt{FromClause: []*pg.Node{s.GetSourceRelation()}, WithClause: s.GetWithClause()}}
-	return probe.Walk(func(n *pg.Node) (bool, error) {
+	return steady(&pg.SelectStmt{FromClause: []*pg.Node{s.GetSourceRelation()}, WithClause: s.GetWithClause()}, "MERGE with a source or a condition", mergeHint)
+}
+
+const mergeHint = "Put its rows into a temporary table first."
+
+// steady refuses queries that do not give the same rows each time they are run.
+func steady(s *pg.SelectStmt, what, hint string) error {
+	return (&syntax.Query{Select: s}).Walk(func(n *pg.Node) (bool, error) {
 		if len(n.GetSelectStmt().GetLockingClause()) > 0 {
-			return false, syntax.Unsupported("MERGE with a source that locks rows", "Lock them by a statement of its own.")
+			return false, syntax.Unsupported(what+" that locks rows", "Lock them by a statement of its own.")
 		}
 		if f := n.GetFuncCall(); f != nil {
-			return true, refuseRandom(f)
+			return true, refuseRandom(f, what, hint)
 		}
 		return true, nil
 	})
 }
 
 // refuseRandom refuses a function that gives another value each time.
-func refuseRandom(f *pg.FuncCall) error {
+func refuseRandom(f *pg.FuncCall, what, hint string) error {
 	names := f.GetFuncname()
 	if len(names) == 0 {
 		return nil
 	}
 	switch name := names[len(names)-1].GetString_().GetSval(); name {
-	case "random", "gen_random_uuid", "uuid_generate_v4", "uuidv4", "uuidv7", "clock_timestamp", "timeofday":
-		return syntax.Unsupported("MERGE with a source or a condition that calls "+name, "Put its rows into a temporary table first.")
+	case "random", "gen_random_uuid", "uuid_generate_v4", "uuidv4", "uuidv7", "clock_timestamp", "timeofday", "nextval":
+		return syntax.Unsupported(what+" that calls "+name, hint)
 	}
 	return nil
 }

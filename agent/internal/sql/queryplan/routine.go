@@ -338,7 +338,7 @@ func strictly(r *Routine, args []Expr, e Expr) Expr {
 // inline has the slow path put the body of a routine where its call is.
 func (p *Planner) inline(f *pg.FuncCall, typeOf func(*pg.Node) datum.Type) (*duck.Inlined, error) {
 	if p.repeated {
-		if err := refuseRandom(f); err != nil {
+		if err := refuseRandom(f, "MERGE with a source or a condition", mergeHint); err != nil {
 			return nil, err
 		}
 	}
