@@ -64,6 +64,9 @@ func (r *rewriter) beforeCast(t *pg.TypeCast) (finish, error) {
 		}
 	}
 	if r.castElsewhere(from, to, t) {
+		if to == datum.Numeric && numericType(mod) != numericType(-1) {
+			return r.scaledCast(to, mod, t)
+		}
 		return r.castCall(builtin.CastName(to, mod), t)
 	}
 	asText := r.textOf(t.Arg, to == datum.Name && from == datum.Bool) // t and f: of name there is no cast but by what is shown
@@ -104,18 +107,24 @@ func (r *rewriter) writtenCast(to datum.Type, mod int32, t *pg.TypeCast) (finish
 		}
 	case to == datum.Numeric && numericType(mod) != numericType(-1): // of that scale to the engine
 		r.accepts = false
-		after, err := r.castCall(builtin.CastName(to, mod), t)
-		if after == nil || err != nil {
-			return nil, err
-		}
-		return func(n *pg.Node) (*pg.Node, error) {
-			out, err := after(n)
-			return cast(out, numericType(mod).SQL()), err
-		}, nil
+		return r.scaledCast(to, mod, t)
 	case to.IsNumber():
 		return r.castCall(builtin.CastName(to, mod), t)
 	}
 	return nil, nil
+}
+
+// scaledCast is the cast of what package builtin reads to a numeric that has a scale, which is a
+// decimal of that to the engine.
+func (r *rewriter) scaledCast(to datum.Type, mod int32, t *pg.TypeCast) (finish, error) {
+	after, err := r.castCall(builtin.CastName(to, mod), t)
+	if after == nil || err != nil {
+		return nil, err
+	}
+	return func(n *pg.Node) (*pg.Node, error) {
+		out, err := after(n)
+		return cast(out, numericType(mod).SQL()), err
+	}, nil
 }
 
 // numericCast is the cast of a constant to a numeric of a precision.
