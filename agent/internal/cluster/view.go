@@ -15,6 +15,10 @@ type View struct {
 	// CheckOption is LOCAL or CASCADED: what is written through the view has to be seen
 	// by it.
 	CheckOption string `json:"checkOption,omitempty"`
+	// Invoker says that who reads it needs the rights on what it reads, and not its owner: the
+	// policies there are the reader's, too. Option is security_invoker as it was written.
+	Invoker bool   `json:"invoker,omitempty"`
+	Option  string `json:"option,omitempty"`
 	// Triggers are those of the view, by name: INSTEAD OF, and of statements.
 	Triggers []TableTrigger `json:"triggers,omitempty"`
 	// Populated, of a materialized view, says that it has rows that the query gave.

@@ -371,7 +371,7 @@ func (s *Session) copyInsert(ctx context.Context, c *copying, to *copied) (*Prep
 	if s.current().readOnly && !s.writesTemporary(p.plan) {
 		return nil, &Error{Code: "25006", Message: "cannot execute COPY FROM in a read-only transaction"}
 	}
-	if _, applies, err := s.policies(p)(to.table); err != nil {
+	if _, applies, err := s.policies(p)(to.table, ""); err != nil {
 		return nil, err
 	} else if applies {
 		return nil, &Error{Code: "0A000", Message: "COPY FROM not supported with row-level security", Hint: "Use INSERT statements instead."}

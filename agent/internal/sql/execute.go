@@ -470,7 +470,7 @@ func (s *Session) runPlan(ctx context.Context, plan *queryplan.Plan, run *exec.R
 }
 
 // runSlow runs a plan of the slow path at one snapshot.
-func (s *Session) runSlow(ctx context.Context, run *exec.Run, p duck.Prepared, guards map[cluster.ObjectID]queryplan.Expr, emit func([]datum.Datum) error) error {
+func (s *Session) runSlow(ctx context.Context, run *exec.Run, p duck.Prepared, guards map[queryplan.Guarded]queryplan.Expr, emit func([]datum.Datum) error) error {
 	if err := run.Pin(ctx); err != nil {
 		return err
 	}

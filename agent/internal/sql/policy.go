@@ -58,11 +58,14 @@ func (s *Session) dropPolicy(ctx context.Context, node *syntax.DropPolicy) (stri
 	return tag, err
 }
 
-// policies are those of a table that are for the session's role. Who owns the table, unless
-// it is forced on the owner, admins, and who has BYPASSRLS see all rows.
-func (s *Session) policies(p *Prepared) func(*catalog.Table) ([]cluster.Policy, bool, error) {
-	return func(t *catalog.Table) ([]cluster.Policy, bool, error) {
+// policies are those of a table that are for a role; "" is the session's. Who owns the table,
+// unless it is forced on the owner, admins, and who has BYPASSRLS see all rows.
+func (s *Session) policies(p *Prepared) func(*catalog.Table, string) ([]cluster.Policy, bool, error) {
+	return func(t *catalog.Table, role string) ([]cluster.Policy, bool, error) {
 		rows, rights := t.Desc.Collection, s.rights()
+		if role != "" && role != rights.Role {
+			rights = catalog.RightsOf(s.server.catalog.View(), role)
+		}
 		switch u := rights.User(); {
 		case !rows.RowSecurity, rights.Super, u != nil && u.BypassRLS, rights.Owns(t.Desc) && !rows.ForceRowSecurity:
 			return nil, false, nil

@@ -148,6 +148,7 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 	}
 	p.found, p.searchPath = nil, scope.SearchPath()
 	lookup := func(schema, name string) (*catalog.Table, bool) {
+		_, schema = catalog.RightsIn(schema)
 		t, ok := scope.Table(schema, name)
 		p.found = append(p.found, found{schema: schema, name: name, table: t})
 		if ok && s.before != 0 {
@@ -157,6 +158,7 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 		return t, ok
 	}
 	view := func(schema, name string) (*catalog.View, bool) {
+		_, schema = catalog.RightsIn(schema)
 		v, ok := scope.FindView(schema, name)
 		if ok {
 			p.found = append(p.found, found{schema: schema, name: name, view: v})
@@ -175,8 +177,11 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 			return o.ID, nil
 		},
 		Resolve: func(schema, name string) (*duck.Table, bool) {
+			role, schema := catalog.RightsIn(schema)
 			if t, ok := lookup(schema, name); ok {
-				return slowTable(t), true
+				out := slowTable(t)
+				out.Rights = role
+				return out, true
 			}
 			if v, ok := view(schema, name); ok {
 				return slowView(v), true

@@ -23,9 +23,6 @@ func (s *Session) createView(ctx context.Context, node *syntax.CreateView) (stri
 	if err != nil {
 		return "", err
 	}
-	for _, o := range node.Options {
-		return "", unsupportedAt("the option "+o.Name+" of a view", "", o.Position)
-	}
 	return tag, s.changeObjects(ctx, tag, func(in catalog.Scope) (*catalog.Draft, error) {
 		node := *node
 		if temporary {

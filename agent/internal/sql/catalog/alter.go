@@ -291,6 +291,11 @@ func (s Scope) commentConstraint(o *cluster.Object, stmt *syntax.Comment) (*Draf
 
 // Alter makes the changes of ALTER TABLE, all or none.
 func (c *Catalog) Alter(ctx context.Context, in Scope, stmt *syntax.AlterCollection, ask Altering) (*Draft, []Notice, error) {
+	if set, ok := stmt.Actions[0].(*syntax.SetOptions); ok && len(stmt.Actions) == 1 {
+		if o, found := in.Relation(stmt.Name); stmt.Word == "VIEW" || found && o.Kind == cluster.KindView {
+			return in.alterViewOptions(stmt, set)
+		}
+	}
 	for _, action := range stmt.Actions {
 		if err := offered(action); err != nil {
 			return nil, nil, err

@@ -3,6 +3,7 @@ package catalog
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -20,8 +21,8 @@ const ReadSchema = "#"
 type View struct {
 	Desc    *cluster.Object
 	Columns []Column
-	// Query is what it shows, with the names that things have now. It is not to be
-	// changed.
+	// Query is what it shows, with the names that things have now, and in their schemas whose
+	// rights count there (InRights). It is not to be changed.
 	Query *pg.SelectStmt
 
 	schema *cluster.Object
@@ -127,7 +128,33 @@ func (v *View) prepare(in Scope) error {
 		return fmt.Errorf("view %q: %w", v.Desc.Name, err)
 	}
 	n := &naming{in: in, of: fmt.Sprintf("view %q", v.Desc.Name), reads: v.Desc.View.Reads}
-	return n.names(v.Query)
+	if err := n.names(v.Query); err != nil || v.Desc.Owner == "" || v.Desc.View.Invoker {
+		return err
+	}
+	return syntax.WalkQuery(v.Query, func(n *pg.Node) (bool, error) {
+		if r := n.GetRangeVar(); r.GetSchemaname() != "" {
+			r.Schemaname = InRights(v.Desc.Owner, r.GetSchemaname())
+		}
+		return true, nil
+	})
+}
+
+// rightsMark stands in front of a role in a schema. No statement has it: it is no character.
+const rightsMark = "\x00"
+
+// InRights is a schema in a query, with the role whose rights and policies count for what is
+// read there.
+func InRights(role, schema string) string { return rightsMark + role + rightsMark + schema }
+
+// RightsIn is the role that InRights has put into a schema, and the schema; "": it is that of
+// the session.
+func RightsIn(schema string) (role, plain string) {
+	rest, ok := strings.CutPrefix(schema, rightsMark)
+	if !ok {
+		return "", schema
+	}
+	role, plain, _ = strings.Cut(rest, rightsMark)
+	return role, plain
 }
 
 // ReadColumns are the columns that who reads an object sees.
@@ -155,7 +182,11 @@ func (s Scope) Text(v *View) string {
 	for i, c := range v.Columns {
 		names[i] = c.Name
 	}
-	text, err := syntax.ViewText(v.Query, names, s.plain)
+	query, err := s.Bound(v.Desc.View.Query, v.Desc.View.Reads)
+	if err != nil {
+		return ""
+	}
+	text, err := syntax.ViewText(query, names, s.plain)
 	if err != nil {
 		return ""
 	}

@@ -29,6 +29,9 @@ func (c *Catalog) CreateView(ctx context.Context, in Scope, stmt *syntax.CreateV
 	}
 	view := &cluster.View{Query: show.Query, Reads: show.Reads, CheckOption: stmt.CheckOption}
 	var err error
+	if err := viewOptions(view, stmt.Options, false); err != nil {
+		return nil, err
+	}
 	if view.Columns, err = viewColumns(show.Columns, stmt.Columns); err != nil {
 		return nil, err
 	}
@@ -69,6 +72,39 @@ func (c *Catalog) CreateView(ctx context.Context, in Scope, stmt *syntax.CreateV
 	in.born(o)
 	next.add(o)
 	return next, nil
+}
+
+// viewOptions reads WITH, SET and RESET of a view.
+func viewOptions(v *cluster.View, options []syntax.Option, reset bool) error {
+	for _, o := range options {
+		if o.Name != "security_invoker" {
+			return unsupportedAt("the option "+o.Name+" of a view", "", o.Position)
+		}
+		if v.Invoker, v.Option = false, ""; reset {
+			continue
+		}
+		v.Option = cmp.Or(o.Value, "true")
+		on, err := datum.ParseText(datum.Bool, v.Option, nil)
+		if err != nil {
+			return &syntax.Error{Code: "22023", Message: fmt.Sprintf("invalid value for boolean option %q: %s", o.Name, o.Value)}
+		}
+		v.Invoker = on.Bool()
+	}
+	return nil
+}
+
+// alterViewOptions is SET and RESET of options of a view.
+func (s Scope) alterViewOptions(stmt *syntax.AlterCollection, action *syntax.SetOptions) (*Draft, []Notice, error) {
+	o, notices, err := s.toName(stmt.Name, "VIEW", stmt.IfExists)
+	if err != nil || o == nil {
+		return s.Draft, notices, err
+	}
+	next, view := *o, *o.View
+	next.View = &view
+	if err := viewOptions(&view, action.Options, action.Reset); err != nil {
+		return nil, nil, err
+	}
+	return s.change(o, &next), notices, nil
 }
 
 // namesNoTypes refuses a view that names types of users, which may get other names.

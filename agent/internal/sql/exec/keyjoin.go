@@ -35,7 +35,7 @@ func (s *Source) planJoins(ctx context.Context, specs []duck.ScanSpec) error {
 	conditions := func(slot int, t *catalog.Table) []queryplan.Expr {
 		return queryplan.Conditions(t, constraints(specs[slot].Constraints))
 	}
-	wanted := func(slot int, t *catalog.Table) []bool { return s.wanted(t, specs[slot].Visible()) }
+	wanted := func(slot int, _ *catalog.Table) []bool { return s.wanted(specs[slot].Table, specs[slot].Visible()) }
 	var err error
 	if s.joined, err = queryplan.NewKeyJoins(specs, conditions, wanted); err != nil {
 		return err
@@ -46,8 +46,7 @@ func (s *Source) planJoins(ctx context.Context, specs []duck.ScanSpec) error {
 		if !ok {
 			return nil
 		}
-		table := specs[slot].Table.Ref.(*catalog.Table) //nolint:forcetypeassert // others are not joined
-		scan := s.tableScan(table, specs[slot].Visible())
+		scan := s.tableScan(specs[slot].Table, specs[slot].Visible())
 		rows, err := scan.readAhead(ctx, s.joined.Ways(slot))
 		if errors.Is(err, errTooMany) {
 			s.joined.Unread(slot)

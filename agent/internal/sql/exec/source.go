@@ -8,7 +8,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/kv"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
@@ -21,7 +20,7 @@ import (
 type Source struct {
 	Run *Run
 	// Guards are conditions on the rows of tables: others are not shown to the engine.
-	Guards map[cluster.ObjectID]queryplan.Expr
+	Guards map[queryplan.Guarded]queryplan.Expr
 	// Session is what guards are computed in. Several scans ask it at once.
 	Session *queryplan.Session
 	System  func(ctx context.Context, spec duck.ScanSpec) (duck.Scan, error)
@@ -37,7 +36,7 @@ func (s *Source) Scan(ctx context.Context, spec duck.ScanSpec) (duck.Scan, error
 	if !ok {
 		return s.System(ctx, spec)
 	}
-	out := s.tableScan(table, spec.Columns)
+	out := s.tableScan(spec.Table, spec.Columns)
 	if s.joins(ctx, spec.All) {
 		return out, s.openJoined(ctx, out, spec.Slot)
 	}
@@ -48,19 +47,25 @@ func (s *Source) Scan(ctx context.Context, spec duck.ScanSpec) (duck.Scan, error
 	return out, out.open(ctx, &access)
 }
 
-func (s *Source) tableScan(table *catalog.Table, columns []int) *tableScan {
-	guard := s.Guards[table.ObjectID()]
-	return &tableScan{run: s.Run, session: s.Session, guard: guard, table: table, wanted: s.wanted(table, columns), columns: columns,
+func (s *Source) tableScan(of *duck.Table, columns []int) *tableScan {
+	table := of.Ref.(*catalog.Table) //nolint:forcetypeassert // others are not read here
+	return &tableScan{run: s.Run, session: s.Session, guard: s.guard(of), table: table, wanted: s.wanted(of, columns), columns: columns,
 		row: make([]datum.Datum, len(table.Columns)), out: make([]datum.Datum, len(columns))}
 }
 
+// guard is the condition on the rows of a table that is read by somebody's rights; nil: none.
+func (s *Source) guard(of *duck.Table) queryplan.Expr {
+	table := of.Ref.(*catalog.Table) //nolint:forcetypeassert // as above
+	return s.Guards[queryplan.Guarded{Table: table.ObjectID(), Role: of.Rights}]
+}
+
 // wanted are the columns of a table that a scan needs.
-func (s *Source) wanted(table *catalog.Table, columns []int) []bool {
-	out := make([]bool, len(table.Columns))
+func (s *Source) wanted(of *duck.Table, columns []int) []bool {
+	out := make([]bool, len(of.Columns))
 	for _, c := range columns {
 		out[c] = true
 	}
-	if guard := s.Guards[table.ObjectID()]; guard != nil {
+	if guard := s.guard(of); guard != nil {
 		queryplan.Columns(guard, out)
 	}
 	return out

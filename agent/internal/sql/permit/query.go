@@ -438,8 +438,8 @@ func (n *needs) checkRelations() *syntax.Error {
 // mostViews is how many views over views are looked through: more cannot be planned.
 const mostViews = 100
 
-// checkView refuses a view whose owner may not read what it shows, or not change the rows
-// that a statement changes through it: what is granted on some columns alone does not do.
+// checkView refuses a view whose owner, or, as it says, reader, may not read what it shows, or
+// not change the rows that a statement changes through it: what is granted on some columns alone does not do.
 func (n *needs) checkView(o *cluster.Object, changes cluster.Privileges, depth int) *syntax.Error {
 	switch {
 	case o.View == nil:
@@ -447,7 +447,10 @@ func (n *needs) checkView(o *cluster.Object, changes cluster.Privileges, depth i
 	case depth > mostViews:
 		return catalog.Denied(o)
 	}
-	owner := catalog.RightsOf(n.scope.View, o.Owner)
+	rights := n.scope.Rights
+	if !o.View.Invoker {
+		rights = catalog.RightsOf(n.scope.View, o.Owner)
+	}
 	for _, read := range o.View.Reads {
 		object, ok := n.scope.Object(read.Object)
 		if !ok {
@@ -459,7 +462,7 @@ func (n *needs) checkView(o *cluster.Object, changes cluster.Privileges, depth i
 				need.read[c.ID] = true
 			}
 		}
-		if !need.granted(owner) || !owner.May(object, changes) {
+		if !need.granted(rights) || !rights.May(object, changes) {
 			return catalog.Denied(object)
 		}
 		if object.Kind == cluster.KindMaterializedView {

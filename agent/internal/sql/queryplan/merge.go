@@ -101,7 +101,7 @@ func (p *Planner) mergeTarget(r *pg.RangeVar) (*catalog.Table, error) {
 		return nil, syntax.Unsupported("MERGE into a collection of documents", "Use INSERT ... ON CONFLICT, or UPDATE ... FROM.")
 	}
 	if p.Policies != nil {
-		if _, applies, err := p.Policies(table); err != nil {
+		if _, applies, err := p.Policies(table, p.ofTarget(table).role); err != nil {
 			return nil, err
 		} else if applies {
 			return nil, syntax.Unsupported("MERGE into a table with row level security", "Use INSERT ... ON CONFLICT, or UPDATE ... FROM.")

@@ -33,7 +33,7 @@ type Plan struct {
 	Columns []Column // of the rows; nil if there are none
 	Tables  []*catalog.Table
 	// Guards are the conditions on rows of tables that Slow, and slow parts, read.
-	Guards map[cluster.ObjectID]Expr
+	Guards map[Guarded]Expr
 	// Routines are the functions that it calls. Calls says that the session carries one of
 	// them out.
 	Routines []*Routine
@@ -80,9 +80,9 @@ type Planner struct {
 	Session duck.Session
 	// SlowFirst has the slow path run what both can.
 	SlowFirst bool
-	// Policies are those of a table that are for the session's role; applies is false
-	// where it sees all rows. nil: there are none.
-	Policies func(*catalog.Table) (list []cluster.Policy, applies bool, err error)
+	// Policies are those of a table that are for a role, "" being the session's; applies is
+	// false where it sees all rows. nil: there are none.
+	Policies func(t *catalog.Table, role string) (list []cluster.Policy, applies bool, err error)
 	// Env evaluates what must be known before the statement runs.
 	Env *Env
 
@@ -96,7 +96,7 @@ type Planner struct {
 	scans    []*RoutineScan // in FROM of the slow path
 	// view is the one by which the statement changes rows; nil: it names a table.
 	view   *throughView
-	guards map[cluster.ObjectID]Expr
+	guards map[Guarded]Expr
 	failed error   // of a policy
 	parts  []*Part // of a WITH that changes rows, as far as they are planned
 	// repeated says that what is planned is computed several times: see bindConditions.
@@ -266,7 +266,7 @@ func (p *Planner) resolve(schema, name string) (*duck.Table, bool) {
 	if ok {
 		table, stored := t.Ref.(*catalog.Table)
 		if stored {
-			p.failed = cmp.Or(p.failed, p.slowPolicy(table))
+			p.failed = cmp.Or(p.failed, p.slowPolicy(table, t.Rights))
 		}
 		p.stored, p.system = p.stored || stored, p.system || !stored && t.Query == nil
 	}

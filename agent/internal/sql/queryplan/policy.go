@@ -43,10 +43,30 @@ type RowCheck struct {
 	Condition Expr
 }
 
+// secured is a table, and the role whose policies count for its rows; "": the session's.
+type secured struct {
+	table *catalog.Table
+	role  string
+}
+
+// ofTarget is a table whose rows a statement changes, by a view maybe.
+func (p *Planner) ofTarget(table *catalog.Table) secured {
+	if p.view != nil {
+		return secured{table, p.view.role}
+	}
+	return secured{table: table}
+}
+
+// Guarded is a table that the slow path reads, and whose policies hide rows.
+type Guarded struct {
+	Table cluster.ObjectID
+	Role  string
+}
+
 // policy is the condition that row level security puts on rows of a table that are there, for
 // one of the commands. nil: none.
-func (p *Planner) policy(table *catalog.Table, command string) (Expr, error) {
-	checks, err := p.rowChecks(table, command, false)
+func (p *Planner) policy(of secured, command string) (Expr, error) {
+	checks, err := p.rowChecks(of, command, false)
 	switch len(checks) {
 	case 0:
 		return nil, err
@@ -62,11 +82,11 @@ func (p *Planner) policy(table *catalog.Table, command string) (Expr, error) {
 
 // rowChecks are the parts of that, or with isNew of what is asked of rows that are written, in
 // the order in which they are looked at: the permissive ones, the last by name first, of which one has to hold, and each of the restrictive ones.
-func (p *Planner) rowChecks(table *catalog.Table, command string, isNew bool) ([]RowCheck, error) {
+func (p *Planner) rowChecks(of secured, command string, isNew bool) ([]RowCheck, error) {
 	if p.Policies == nil {
 		return nil, nil
 	}
-	list, applies, err := p.Policies(table)
+	list, applies, err := p.Policies(of.table, of.role)
 	if err != nil || !applies {
 		return nil, err
 	}
@@ -76,7 +96,7 @@ func (p *Planner) rowChecks(table *catalog.Table, command string, isNew bool) ([
 		if list[i].Command != "ALL" && list[i].Command != command {
 			continue
 		}
-		e, err := p.compilePolicy(table, &list[i], isNew)
+		e, err := p.compilePolicy(of.table, &list[i], isNew)
 		switch {
 		case err != nil:
 			return nil, err
@@ -132,14 +152,14 @@ func CheckPolicy(table *catalog.Table, policy *cluster.Policy, find RoutineFinde
 }
 
 // guardSelect puts the policies of a table before what a SELECT asks of its rows.
-func (p *Planner) guardSelect(s *Select) error {
-	policy, err := p.policy(s.Table, "SELECT")
+func (p *Planner) guardSelect(s *Select, role string) error {
+	policy, err := p.policy(secured{s.Table, role}, "SELECT")
 	if err != nil {
 		return err
 	}
 	s.Filter = guarded(policy, s.Filter)
 	if s.Lock != nil {
-		if policy, err = p.policy(s.Table, "UPDATE"); err != nil {
+		if policy, err = p.policy(secured{s.Table, role}, "UPDATE"); err != nil {
 			return err
 		}
 		s.Filter = guarded(policy, s.Filter)
@@ -154,13 +174,13 @@ func (p *Planner) guardChange(ch *Change, reads bool) error {
 	if ch.Delete {
 		command = "DELETE"
 	}
-	using, err := p.policy(ch.Table, command)
+	using, err := p.policy(p.ofTarget(ch.Table), command)
 	if err != nil {
 		return err
 	}
 	var seen Expr
 	if reads {
-		if seen, err = p.policy(ch.Table, "SELECT"); err != nil {
+		if seen, err = p.policy(p.ofTarget(ch.Table), "SELECT"); err != nil {
 			return err
 		}
 	}
@@ -175,7 +195,7 @@ func (p *Planner) guardChange(ch *Change, reads bool) error {
 
 // guardRules adds the policies for new rows to the rules of a table.
 func (p *Planner) guardRules(table *catalog.Table, rules *Rules, command string, seen Expr) (*Rules, error) {
-	checks, err := p.rowChecks(table, command, true)
+	checks, err := p.rowChecks(p.ofTarget(table), command, true)
 	if err != nil || len(checks) == 0 {
 		return rules, err
 	}
@@ -191,7 +211,7 @@ func (p *Planner) guardInsert(ins *Insert, returns bool) error {
 	var seen Expr
 	var err error
 	if returns || ins.Conflict != nil && ins.Conflict.Set != nil {
-		if seen, err = p.policy(ins.Table, "SELECT"); err != nil {
+		if seen, err = p.policy(p.ofTarget(ins.Table), "SELECT"); err != nil {
 			return err
 		}
 	}
@@ -199,7 +219,7 @@ func (p *Planner) guardInsert(ins *Insert, returns bool) error {
 	if ins.Rules, err = p.guardRules(ins.Table, plain, "INSERT", seen); err != nil || ins.Conflict == nil {
 		return err
 	}
-	using, err := p.policy(ins.Table, "UPDATE")
+	using, err := p.policy(p.ofTarget(ins.Table), "UPDATE")
 	if err != nil {
 		return err
 	}
@@ -230,15 +250,15 @@ func readsRows(set []*pg.Node, rest ...any) bool {
 }
 
 // slowPolicy is the condition on rows of a table that the slow path reads.
-func (p *Planner) slowPolicy(table *catalog.Table) error {
-	policy, err := p.policy(table, "SELECT")
+func (p *Planner) slowPolicy(table *catalog.Table, role string) error {
+	policy, err := p.policy(secured{table, role}, "SELECT")
 	if err != nil || policy == nil {
 		return err
 	}
 	if p.guards == nil {
-		p.guards = map[cluster.ObjectID]Expr{}
+		p.guards = map[Guarded]Expr{}
 	}
-	p.guards[table.ObjectID()] = policy
+	p.guards[Guarded{table.ObjectID(), role}] = policy
 	return nil
 }
 

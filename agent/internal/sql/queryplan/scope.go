@@ -16,6 +16,8 @@ type relation struct {
 	alias  string
 	table  *catalog.Table
 	offset int
+	// role is whose policies count for its rows; "": the session's.
+	role string
 	// shown are the columns of a view of the table, in place of the table's own.
 	shown []shownColumn
 	// qualifiedOnly relations (excluded) are found only by their alias.

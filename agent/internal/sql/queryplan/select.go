@@ -79,7 +79,7 @@ func (p *Planner) fastSelect(s *pg.SelectStmt) (*Select, []Column, error) {
 		out.Filter = condition
 		return out, columns, nil
 	}
-	if err := p.guardSelect(out); err != nil {
+	if err := p.guardSelect(out, from.relations[0].role); err != nil {
 		return nil, nil, err
 	}
 	if r := from.relations[0]; shown == nil && r.shown == nil && out.Filter == nil { // no view, no policy
@@ -125,6 +125,7 @@ func (p *Planner) from(n *pg.Node) (table *catalog.Table, s *scope, shown Expr, 
 		return p.fromView(r)
 	}
 	s = tableScope(table, r.GetAlias().GetAliasname())
+	s.relations[0].role, _ = catalog.RightsIn(r.GetSchemaname())
 	if given := r.GetAlias().GetColnames(); len(given) > 0 {
 		if s.relations[0].shown = called(table, given); s.relations[0].shown == nil {
 			return nil, nil, nil, errSlow

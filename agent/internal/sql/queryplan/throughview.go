@@ -15,6 +15,7 @@ import (
 type throughView struct {
 	view  *catalog.View
 	table *catalog.Table
+	role  string // whose policies count for its rows; "": the session's
 	// shown are the columns, condition is what the rows are that it shows; nil: all.
 	shown     []shownColumn
 	condition Expr
@@ -134,6 +135,7 @@ func (p *Planner) throughFrom(r *pg.RangeVar, out *throughView, verb string, cas
 	table, ok := p.Lookup(r.GetSchemaname(), r.GetRelname())
 	if ok && table.Desc.View == nil {
 		out.table = table
+		out.role, _ = catalog.RightsIn(r.GetSchemaname())
 		s := tableScope(table, alias)
 		if given := r.GetAlias().GetColnames(); len(given) > 0 {
 			s.relations[0].shown = called(table, given)
@@ -152,7 +154,7 @@ func (p *Planner) throughFrom(r *pg.RangeVar, out *throughView, verb string, cas
 	if err != nil {
 		return nil, err
 	}
-	out.table, out.condition, out.slow, out.options, out.rows = below.table, below.condition, below.slow, below.options, proto.CloneOf(below.rows)
+	out.table, out.role, out.condition, out.slow, out.options, out.rows = below.table, below.role, below.condition, below.slow, below.options, proto.CloneOf(below.rows)
 	out.rows.GetRangeSubselect().Alias = r.GetAlias()
 	shown := below.shown
 	for i, n := range names(r.GetAlias().GetColnames()) {

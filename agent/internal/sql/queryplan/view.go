@@ -44,7 +44,7 @@ func (p *Planner) fromView(r *pg.RangeVar) (*catalog.Table, *scope, Expr, error)
 	if r.GetAlias() == nil {
 		s.relations[0].alias = v.Name()
 	}
-	s.relations[0].shown = shown
+	s.relations[0].shown, s.relations[0].role = shown, inner.relations[0].role
 	return table, s, both(condition, where), nil
 }
 

@@ -148,6 +148,11 @@ func convertAlterTable(a *pg.AlterTableStmt, word string) (Node, *Error) {
 		if cmds := a.GetCmds(); len(cmds) == 1 && cmds[0].GetAlterTableCmd().GetSubtype() == pg.AlterTableType_AT_ChangeOwner {
 			return &ChangeOwner{Target: Target{Kind: kind, Name: name}, To: role(cmds[0].GetAlterTableCmd().GetNewowner()), IfExists: a.GetMissingOk()}, nil
 		}
+		if cmds := a.GetCmds(); kind == KindView && len(cmds) == 1 {
+			if set, ok := setOptions(cmds[0].GetAlterTableCmd()); ok {
+				return &AlterCollection{Word: "VIEW", Name: name, IfExists: a.GetMissingOk(), Actions: []AlterAction{set}}, nil
+			}
+		}
 		return nil, Unsupported("this form of ALTER "+string(kind), "")
 	}
 	var actions []AlterAction
@@ -162,6 +167,12 @@ func convertAlterTable(a *pg.AlterTableStmt, word string) (Node, *Error) {
 		return &AlterType{Name: name, Actions: actions}, nil
 	}
 	return &AlterCollection{Word: word, Name: name, IfExists: a.GetMissingOk(), Actions: actions}, nil
+}
+
+// setOptions reads SET (...) and RESET (...).
+func setOptions(c *pg.AlterTableCmd) (*SetOptions, bool) {
+	reset := c.GetSubtype() == pg.AlterTableType_AT_ResetRelOptions
+	return &SetOptions{Options: options(c.GetDef().GetList().GetItems()), Reset: reset}, reset || c.GetSubtype() == pg.AlterTableType_AT_SetRelOptions
 }
 
 // alterAction reads one action, in three parts: of columns, of constraints, of the table.
@@ -193,7 +204,8 @@ func alterAction(c *pg.AlterTableCmd) (AlterAction, *Error) {
 			to, err := storage(set)
 			return &SetPool{Pool: to.Pool, Position: to.PoolPosition}, err
 		}
-		return &SetOptions{Options: options(c.GetDef().GetList().GetItems()), Reset: c.GetSubtype() == pg.AlterTableType_AT_ResetRelOptions}, nil
+		set, _ := setOptions(c)
+		return set, nil
 	default:
 		return nil, Unsupported("this form of ALTER TABLE", "")
 	}

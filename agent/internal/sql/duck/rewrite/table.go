@@ -21,6 +21,8 @@ type Table struct {
 	Rows int64
 	// Query is what it shows, if it is a view. It is not changed.
 	Query *pg.SelectStmt
+	// Rights is the role whose policies hide rows of it; "": that of the session.
+	Rights string
 	// Ref is the resolver's own; it comes back in ScanSpec.Table.
 	Ref any
 }
