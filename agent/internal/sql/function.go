@@ -135,8 +135,29 @@ func (s *Session) routines(p *Prepared, scope catalog.Scope, name syntax.Name) [
 		if r, ok := routineOf(scope, o); ok {
 			out = append(out, r)
 		}
+		p.foundRows(scope, o)
 	}
 	return out
+}
+
+// foundRows notes the tables whose rows a function gives: its columns are theirs.
+func (p *Prepared) foundRows(scope catalog.Scope, o *cluster.Object) {
+	for _, v := range append(o.Function.Outputs(), cluster.Parameter{ValueType: o.Function.Returns}) {
+		if v.Type != cluster.RowType {
+			continue
+		}
+		row, ok := scope.Object(v.UserType)
+		if !ok {
+			continue
+		}
+		schema, ok := scope.Object(row.Parent)
+		if !ok {
+			continue
+		}
+		if t, ok := scope.Table(schema.Name, row.Name); ok {
+			p.found = append(p.found, found{schema: schema.Name, name: row.Name, table: t})
+		}
+	}
 }
 
 // finder finds what expressions of tables name in a statement that changes objects.
