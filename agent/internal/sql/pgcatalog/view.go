@@ -1,7 +1,6 @@
 package pgcatalog
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -92,7 +91,7 @@ func (in *Input) pgViews() []row {
 	return out
 }
 
-// viewDepends says which columns views and functions read, and which functions functions call.
+// viewDepends says which columns views and functions read, and what else functions name.
 func (in *Input) viewDepends() []row {
 	var out []row
 	rules, class := catalogOID("pg_rewrite"), catalogOID("pg_class")
@@ -122,18 +121,37 @@ func (in *Input) viewDepends() []row {
 		out = append(out, row{"classid": rules, "objid": v.oid() + ruleOffset, "refclassid": class, "refobjid": v.oid(), "refobjsubid": 0, "deptype": "i"})
 		reads(row{"classid": rules, "objid": v.oid() + ruleOffset}, v.Desc.View.Reads)
 	}
-	functions := catalogOID("pg_proc")
+	functions := in.functionDepends(reads)
+	return append(out, functions...)
+}
+
+// functionDepends says what bodies of functions name.
+func (in *Input) functionDepends(reads func(of row, list []cluster.ViewRead)) []row {
+	kinds := map[cluster.ObjectID]string{}
+	for i := range in.Functions {
+		kinds[in.Functions[i].ID] = "pg_proc"
+	}
+	for i := range in.Sequences {
+		kinds[in.Sequences[i].Object.ID] = "pg_class"
+	}
+	for _, t := range in.Types {
+		kinds[t.ID] = "pg_type"
+	}
+	var out []row
 	for i := range in.Functions {
 		f := in.Functions[i].Object
-		of := row{"classid": functions, "objid": OID(f.ID)}
+		of := row{"classid": catalogOID("pg_proc"), "objid": OID(f.ID)}
+		need := func(catalog string, id cluster.ObjectID) {
+			out = append(out, row{"classid": of["classid"], "objid": of["objid"], "refclassid": catalogOID(catalog), "refobjid": OID(id), "refobjsubid": 0, "deptype": "n"})
+		}
 		reads(of, f.Function.Reads)
 		for _, id := range f.Needs {
-			if slices.ContainsFunc(in.Functions, func(g Function) bool { return g.ID == id }) {
-				out = append(out, row{"classid": functions, "objid": of["objid"], "refclassid": functions, "refobjid": OID(id), "refobjsubid": 0, "deptype": "n"})
+			if kind := kinds[id]; kind != "" {
+				need(kind, id)
 			}
 		}
 		for _, r := range f.Function.Reads { // who makes it anew needs it whole, whatever it reads of it
-			out = append(out, row{"classid": functions, "objid": of["objid"], "refclassid": class, "refobjid": OID(r.Object), "refobjsubid": 0, "deptype": "n"})
+			need("pg_class", r.Object)
 		}
 	}
 	return out
