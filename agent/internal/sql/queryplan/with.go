@@ -176,15 +176,15 @@ func (p *Planner) bindUnread(ctx context.Context, s *pg.SelectStmt) error {
 	if err != nil {
 		return err
 	}
+	if !slices.ContainsFunc(s.GetWithClause().GetCtes(), func(n *pg.Node) bool { return !named[n.GetCommonTableExpr().GetCtename()] }) {
+		return nil
+	}
 	probe := &pg.SelectStmt{LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE, TargetList: []*pg.Node{resTarget(intNode(1))}}
 	for _, n := range s.GetWithClause().GetCtes() {
-		if name := n.GetCommonTableExpr().GetCtename(); !named[name] {
-			named[name] = true
-			probe.FromClause = append(probe.FromClause, &pg.Node{Node: &pg.Node_RangeVar{RangeVar: &pg.RangeVar{Relname: name, Inh: true, Relpersistence: "p", Location: -1}}})
-		}
-	}
-	if len(probe.FromClause) == 0 {
-		return nil
+		// All of them, or the probe would leave others unread and had to be probed in turn.
+		alias := &pg.Alias{Aliasname: "nd_unread_" + strconv.Itoa(len(probe.FromClause))}
+		r := &pg.RangeVar{Relname: n.GetCommonTableExpr().GetCtename(), Alias: alias, Inh: true, Relpersistence: "p", Location: -1}
+		probe.FromClause = append(probe.FromClause, &pg.Node{Node: &pg.Node_RangeVar{RangeVar: r}})
 	}
 	probe.WithClause = s.GetWithClause()
 	_, _, err = p.slow(ctx, probe)
