@@ -10,7 +10,7 @@ import (
 // without being asked for: migrations name them.
 var extensions = map[string]string{ //nolint:gochecknoglobals // never changed
 	"plpgsql":   "The language is always there.",
-	"pgcrypto":  "gen_random_uuid is always there; of the others of this extension there is none.",
+	"pgcrypto":  "gen_random_uuid, digest and hmac are always there; the others of this extension are not.",
 	"uuid-ossp": "uuid_generate_v4 is always there; of the others of this extension there is none.",
 }
 
