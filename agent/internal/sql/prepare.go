@@ -141,10 +141,8 @@ func (s *Session) guard(text string, err *error) {
 func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query) error {
 	p.basis = s.basis(p)
 	scope := s.scope()
-	if !p.named {
-		if err := s.permitNames(scope, q); err != nil {
-			return err
-		}
+	if err := s.permitNames(scope, p, q); err != nil {
+		return err
 	}
 	p.found, p.searchPath = nil, scope.SearchPath()
 	lookup := func(schema, name string) (*catalog.Table, bool) {
@@ -168,14 +166,7 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 	planner := &queryplan.Planner{
 		Params: p.announced, Slow: s.server.cfg.Duck, SlowFirst: !s.settings.FastPath() || s.slowly,
 		Lookup: lookup, View: view, Filling: s.filling, Policies: s.policies(p),
-		Sequence: func(name syntax.Name) (cluster.ObjectID, error) {
-			o, err := scope.Sequence(name)
-			if err != nil {
-				return 0, err
-			}
-			p.found = append(p.found, found{schema: name.Schema, name: name.Name, sequence: o.ID})
-			return o.ID, nil
-		},
+		Sequence: func(name syntax.Name) (cluster.ObjectID, error) { return p.sequence(scope, name) },
 		Resolve: func(schema, name string) (*duck.Table, bool) {
 			role, schema := catalog.RightsIn(schema)
 			if t, ok := lookup(schema, name); ok {
@@ -216,6 +207,16 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 	p.plan, p.basis.changes = plan, s.basis(p).changes
 	p.describe(plan, q.Explain)
 	return nil
+}
+
+// sequence finds a sequence, and notes it.
+func (p *Prepared) sequence(scope catalog.Scope, name syntax.Name) (cluster.ObjectID, error) {
+	o, err := scope.Sequence(name)
+	if err != nil {
+		return 0, err
+	}
+	p.found = append(p.found, found{schema: name.Schema, name: name.Name, sequence: o.ID})
+	return o.ID, nil
 }
 
 // describe says of which types the parameters and the columns of a plan are.
