@@ -28,6 +28,8 @@ const (
 	// apart from the collections themselves.
 	indexOffset      = 1 << 29
 	constraintOffset = 1 << 30
+	// rowTypeOffset is that of the types of the rows of tables and views.
+	rowTypeOffset = 1<<30 + 1<<28
 )
 
 // OID is the OID of an object.
@@ -77,7 +79,7 @@ func (in *Input) classes() []row {
 		if t.Desc.View != nil {
 			kind, populated = "m", t.Desc.View.Populated
 		}
-		out = append(out, row{"oid": TableOID(t), "relname": t.Name(), "relnamespace": OID(t.Schema().ID), "relowner": in.ownerOID(t.Desc), "relam": heapAM,
+		out = append(out, row{"oid": TableOID(t), "relname": t.Name(), "relnamespace": OID(t.Schema().ID), "relowner": in.ownerOID(t.Desc), "relam": heapAM, "reltype": TableOID(t) + rowTypeOffset,
 			"relfilenode": TableOID(t), "reltuples": -1.0, "relhasindex": hasKey(t) || len(t.ShownIndexes()) > 0, "relpersistence": persistence(t.Schema()), "relkind": kind, "relhasrules": kind == "m",
 			"relnatts": len(t.Columns), "relchecks": len(t.Desc.Collection.ShownChecks()), "relispopulated": populated, "relreplident": "d", "relacl": access(t.Desc),
 			"relhastriggers": hasTriggers(t), "relrowsecurity": t.Desc.Collection.RowSecurity, "relforcerowsecurity": t.Desc.Collection.ForceRowSecurity})
@@ -172,7 +174,7 @@ func (in *Input) defaults() []row {
 
 // pgTypes lists the types that NodeDB has, and those of the database, with their arrays.
 func (in *Input) pgTypes() []row {
-	out := in.userTypes()
+	out := append(in.userTypes(), in.rowTypes()...)
 	for oid := uint32(16); oid < 4000; oid++ {
 		t, ok := datum.TypeByOID(oid)
 		if !ok || t.OID() != oid {

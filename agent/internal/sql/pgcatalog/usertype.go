@@ -60,6 +60,20 @@ func (in *Input) userTypes() []row {
 	return out
 }
 
+// rowTypes are the rows of pg_type of the rows of tables and views.
+func (in *Input) rowTypes() []row {
+	var out []row
+	for _, c := range in.classes() {
+		of, has := c["reltype"]
+		if !has {
+			continue
+		}
+		out = append(out, row{"oid": of, "typname": c["relname"], "typnamespace": c["relnamespace"], "typowner": c["relowner"], "typlen": -1, "typtype": "c",
+			"typcategory": "C", "typisdefined": true, "typdelim": ",", "typrelid": c["oid"], "typinput": "record_in", "typalign": "d", "typstorage": "x", "typtypmod": -1})
+	}
+	return out
+}
+
 // enumLabels makes pg_enum.
 func (in *Input) enumLabels() []row {
 	var out []row

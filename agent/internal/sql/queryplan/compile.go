@@ -195,9 +195,28 @@ func (c *compiler) column(r *pg.ColumnRef) (Expr, error) {
 			return nil, err
 		}
 		return e, nil
+	case 3:
+		if !c.isOf(parts[1], parts[0]) {
+			return nil, errSlow
+		}
+		e, err := c.scope.column(parts[1], parts[2], position)
+		if err != nil {
+			return nil, err
+		}
+		return e, nil
 	default:
 		return nil, errSlow
 	}
+}
+
+// isOf reports whether a name is that of a table of a schema, and of no alias of another.
+func (c *compiler) isOf(name, schema string) bool {
+	for _, r := range c.scope.relations {
+		if r.alias == name && r.table != nil && r.table.Name() == name && r.table.Schema() != nil && r.table.Schema().Name == schema {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *compiler) namesRelation(name string) bool {

@@ -49,6 +49,15 @@ func (r *rewriter) infer(n *pg.Node) {
 			t, _ := castType(x.TypeCast.TypeName)
 			r.setParam(p, t)
 		}
+		if elements := x.TypeCast.Arg.GetAArrayExpr().GetElements(); len(elements) > 0 {
+			if t, _ := castType(x.TypeCast.TypeName); t.IsArray() {
+				for _, e := range elements {
+					r.paramIs(e, t.Elem())
+				}
+			}
+		}
+	case *pg.Node_AArrayExpr:
+		r.inferAlike(x.AArrayExpr.Elements)
 	case *pg.Node_CoalesceExpr:
 		r.inferAlike(x.CoalesceExpr.Args)
 	case *pg.Node_MinMaxExpr:

@@ -186,22 +186,38 @@ func enumTexts(n *pg.Node, t datum.Type) (*pg.Node, error) {
 	if !t.IsArray() {
 		return enumText(n, t)
 	}
-	keys, names := &pg.A_ArrayExpr{Location: -1}, &pg.A_ArrayExpr{Location: -1}
-	for _, l := range t.EnumType().Labels {
-		v, err := datum.ParseText(t.Elem(), l.Name, nil)
+	keys, names, err := enumLabels(t)
+	return call("nd_labels", n, keys, names), err
+}
+
+// enumLabels are arrays of all values of an enum and of their names.
+func enumLabels(t datum.Type) (keys, names *pg.Node, err error) {
+	k, l := &pg.A_ArrayExpr{Location: -1}, &pg.A_ArrayExpr{Location: -1}
+	for _, label := range t.EnumType().Labels {
+		v, err := datum.ParseText(t.Elem(), label.Name, nil)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		key, err := constantOf(v)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		keys.Elements, names.Elements = append(keys.Elements, key), append(names.Elements, text(l.Name))
+		k.Elements, l.Elements = append(k.Elements, key), append(l.Elements, text(label.Name))
 	}
 	array := func(a *pg.A_ArrayExpr, of string) *pg.Node {
 		return cast(&pg.Node{Node: &pg.Node_AArrayExpr{AArrayExpr: a}}, of+"[]")
 	}
-	return call("nd_labels", n, array(keys, "BLOB"), array(names, "VARCHAR")), nil
+	return array(k, "BLOB"), array(l, "VARCHAR"), nil
+}
+
+// enumValue are the values that names, or arrays of them, are of an enum.
+func enumValue(n *pg.Node, t datum.Type) (*pg.Node, error) {
+	keys, names, err := enumLabels(t)
+	macro := "nd_label"
+	if t.IsArray() {
+		macro = "nd_labeled"
+	}
+	return call(macro, n, keys, names, text("ND22P02 invalid input value for enum "+t.Elem().SQLName()+": ")), err
 }
 
 func refuseOpaque(location int32, what string, t datum.Type) *Error {
@@ -220,8 +236,14 @@ func opaqueCast(n *pg.Node, from, to datum.Type, t *pg.TypeName) (*pg.Node, erro
 		f, _ := FrameType(to, -1)
 		return cast(n, f.SQL()), nil
 	}
-	if from.IsEnum() && (to == datum.Text || to == datum.Varchar) && len(t.Typmods) == 0 {
-		return enumText(n, from)
+	plain := func(t datum.Type) bool { return t.Elem() == datum.Text || t.Elem() == datum.Varchar }
+	if len(t.Typmods) == 0 && from.IsArray() == to.IsArray() {
+		switch {
+		case from.Elem().IsEnum() && plain(to):
+			return enumTexts(n, from)
+		case to.Elem().IsEnum() && plain(from):
+			return enumValue(n, to)
+		}
 	}
 	if opaque(from) {
 		return nil, refuseOpaque(t.Location, "a cast", from)

@@ -30,6 +30,10 @@ func macros() []string {
 
 		`nd_line(j) AS chr(10) || ' ' || j`,
 		`nd_lines(j) AS regexp_replace(j, '^\[\n ', '[')`,
+		`nd_label(n, keys, names, wrong) AS list_transform([n], lambda v: CASE WHEN v IS NOT NULL THEN
+			coalesce(keys[list_position(names, v)], CAST(error(concat(wrong, '"', v, '"')) AS BLOB)) END)[1]`,
+		`nd_labeled(a, keys, names, wrong) AS list_transform(a, lambda v: CASE WHEN v IS NOT NULL THEN
+			coalesce(keys[list_position(names, v)], CAST(error(concat(wrong, '"', v, '"')) AS BLOB)) END)`,
 		`nd_labels(a, keys, names) AS list_transform(a, lambda v: names[list_position(keys, v)])`,
 		`nd_array_length(a) AS CAST(nullif(len(a), 0) AS INTEGER)`,
 		`nd_array_remove(a, x) AS list_transform([x], lambda v: list_filter(a, lambda e: e IS DISTINCT FROM v))[1]`,
