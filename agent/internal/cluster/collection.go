@@ -15,6 +15,8 @@ type Collection struct {
 	// in Left, for as long as that is kept.
 	Since uint64 `json:"since,omitempty"`
 	Left  *Place `json:"left,omitempty"`
+	// LeftTypes says that columns had other types there.
+	LeftTypes bool `json:"leftTypes,omitempty"`
 	// Move is its way to another pool; nil: it stays.
 	Move    *Move    `json:"move,omitempty"`
 	Columns []Column `json:"columns"`

@@ -1,6 +1,9 @@
 package cluster
 
-import "errors"
+import (
+	"errors"
+	"slices"
+)
 
 // Place is where rows, or the entries of an index, are: under an id, in a pool.
 type Place struct {
@@ -21,6 +24,49 @@ type Move struct {
 	Since uint64 `json:"since,omitempty"`
 	// Closing says that the old place is being closed for good: there is no way back.
 	Closing bool `json:"closing,omitempty"`
+	// Converts are the columns that are of another type there. Then the pool may be the same.
+	Converts []Conversion `json:"converts,omitempty"`
+}
+
+// Conversion is what becomes of a column of a table whose rows are written anew.
+type Conversion struct {
+	Column   ColumnID `json:"column"`
+	Type     string   `json:"type"` // as Column has it, and so UserType, Modifier and Default
+	UserType ObjectID `json:"userType,omitempty"`
+	Modifier int32    `json:"modifier"`
+	Default  string   `json:"default,omitempty"`
+	// Using is the SQL text that computes the value from the row as it was; "": the value
+	// itself, as it is assigned to the new type.
+	Using string `json:"using,omitempty"`
+	// Explicit says that it is cast to the new type, and not assigned.
+	Explicit bool `json:"explicit,omitempty"`
+	// Zone is the time zone in which, and Moment the time, in microseconds since 1970, as of
+	// which that is done, whoever does it.
+	Zone   string `json:"zone,omitempty"`
+	Moment int64  `json:"moment,omitempty"`
+}
+
+// Converts are the columns of a table that are becoming of another type.
+func (c *Collection) Converts() []Conversion {
+	if c == nil || c.Move == nil {
+		return nil
+	}
+	return c.Move.Converts
+}
+
+// Converted is a table as it is once its columns are of the types that they become, in the
+// place where it is.
+func (c *Collection) Converted() *Collection {
+	out := *c
+	out.Columns, out.Move = slices.Clone(c.Columns), nil
+	for _, k := range c.Move.Converts {
+		for i := range out.Columns {
+			if col := &out.Columns[i]; col.ID == k.Column {
+				col.Type, col.UserType, col.Modifier, col.Default, col.Missing = k.Type, k.UserType, k.Modifier, k.Default, nil
+			}
+		}
+	}
+	return &out
 }
 
 // IndexMove says which id an index has in the other pool.
@@ -90,7 +136,8 @@ func (p Place) Stored(table *Object) Object {
 // Arrive has the table be where it was on its way to.
 func (c *Collection) Arrive(id ObjectID) {
 	m := c.Move
-	c.Left = &Place{c.Pool, (&Object{ID: id, Collection: c}).RowsID()}
+	c.Left, c.LeftTypes = &Place{c.Pool, (&Object{ID: id, Collection: c}).RowsID()}, len(m.Converts) > 0
+	c.Columns = c.Converted().Columns
 	c.Pool, c.Rows, c.Since, c.Move = m.Pool, m.Rows, m.Since, nil
 	for i := range c.Indexes {
 		if to, ok := m.IndexTo(c.Indexes[i].ID); ok {
@@ -103,7 +150,7 @@ func (c *Collection) validateMove() error {
 	switch m := c.Move; {
 	case m == nil:
 		return nil
-	case m.Pool == c.Pool || m.Rows == 0:
+	case m.Pool == c.Pool && len(m.Converts) == 0 || m.Rows == 0:
 		return errors.New("it is moved to where it is")
 	case m.State != ElementDeleteOnly && m.State != ElementWriteOnly:
 		return errors.New("its move is in an unknown state")
@@ -113,6 +160,11 @@ func (c *Collection) validateMove() error {
 		return errors.New("it is closed before it is whole elsewhere")
 	case len(m.Indexes) != len(c.Indexes):
 		return errors.New("not all of its indexes are moved with it")
+	}
+	for _, k := range c.Move.Converts {
+		if _, ok := c.ColumnByID(k.Column); !ok || k.Type == "" {
+			return errors.New("a column that it does not have becomes of another type")
+		}
 	}
 	for i := range c.Indexes {
 		if to, ok := c.Move.IndexTo(c.Indexes[i].ID); !ok || to.ID == 0 {

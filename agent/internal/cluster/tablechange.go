@@ -29,10 +29,12 @@ type TableChange struct {
 	// to nothing, by their ids: it puts others in their stead.
 	Leaves []ObjectID `json:"leaves,omitempty"`
 	// Move says that it goes to another pool, as its descriptor says, and From and To what
-	// the pools are called. Nothing else is changed then.
-	Move bool   `json:"move,omitempty"`
-	From string `json:"from,omitempty"`
-	To   string `json:"to,omitempty"`
+	// the pools are called. Nothing else is changed then. Converts says that it stays in its
+	// pool, and that its rows are written anew with columns of other types.
+	Move     bool   `json:"move,omitempty"`
+	From     string `json:"from,omitempty"`
+	To       string `json:"to,omitempty"`
+	Converts bool   `json:"converts,omitempty"`
 }
 
 // Proves reports whether the change may turn out to be one that the rows do not allow.
@@ -85,6 +87,7 @@ type Failure struct {
 	Table      string `json:"table,omitempty"`
 	Column     string `json:"column,omitempty"`
 	Constraint string `json:"constraint,omitempty"`
+	DataType   string `json:"dataType,omitempty"`
 }
 
 // SameElements reports whether two forms of a table have the same columns, constraints and

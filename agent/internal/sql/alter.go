@@ -44,8 +44,9 @@ func (s *Session) alterCollection(ctx context.Context, node *syntax.AlterCollect
 		},
 		Own:   s.draft.Made,
 		Fill:  func(id cluster.ObjectID) { fill = append(fill, id) },
-		Block: s.tx != nil, UnderWay: s.changeUnderWay,
+		Block: s.tx != nil, UnderWay: s.changeUnderWay, Moment: env.Now,
 	}
+	ask.Zone, _ = s.settings.Get("timezone")
 	var keys []cluster.Referrer
 	ask.Prove = func(table, key cluster.ObjectID) { keys = append(keys, cluster.Referrer{Table: table, Key: key}) }
 	tag, err := s.alter(ctx, "ALTER "+node.Word, func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {
@@ -57,6 +58,9 @@ func (s *Session) alterCollection(ctx context.Context, node *syntax.AlterCollect
 	})
 	if err == nil {
 		err = s.prove(ctx, env, keys)
+	}
+	if err == nil && s.tx != nil {
+		err = s.convertible(ctx)
 	}
 	if err == nil && len(fill) > 0 {
 		err = s.fillOwn(ctx, node.Name, fill, env)

@@ -26,7 +26,7 @@ func (s *Session) awaitChange(ctx context.Context, id string) error {
 	case op.State == cluster.OpSucceeded:
 		return nil
 	case f != nil:
-		return &Error{Code: f.Code, Message: f.Message, Detail: f.Detail, Schema: f.Schema, Table: f.Table, Column: f.Column, Constraint: f.Constraint}
+		return failed(f)
 	case op.State == cluster.OpCancelled:
 		return &Error{Code: "57014", Message: fmt.Sprintf("%s, which changes the table, was cancelled", op.ID), Detail: op.Why}
 	default:

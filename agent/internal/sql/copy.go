@@ -67,7 +67,7 @@ func (s *Session) copied(node *syntax.Copy) (*copied, error) {
 	scope := s.scope()
 	if t, ok := scope.Table(name.Schema, name.Name); ok && t.Desc.View == nil {
 		out := &copied{table: t}
-		return out, out.choose(node)
+		return out, cmp.Or(scope.Settled(t), out.choose(node))
 	} else if ok {
 		return nil, notCopied(node, "materialized view", t.Name())
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/operation"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/exec"
+	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
 )
 
 // How a table goes to another pool. Who writes writes in both places, by one transaction,
@@ -29,10 +30,12 @@ import (
 func (c *schemaChange) move(ctx context.Context, until time.Time) (operation.SchemaProgress, error) {
 	m := c.object.Collection.Move
 	switch {
-	case m == nil && c.object.Collection.Left != nil:
-		return c.ended(cluster.OpSucceeded, fmt.Sprintf("%d rows and index entries are in pool %s, and were found to be the same in both", c.op.Rows, c.what.To), nil), nil
+	case m == nil && c.object.Collection.Left != nil && c.op.Failure == nil && c.op.State != cluster.OpCancelling:
+		return c.ended(cluster.OpSucceeded, c.arrived(), nil), nil
+	case m == nil && c.op.State == cluster.OpCancelling:
+		return c.ended(cluster.OpCancelled, cmp.Or(c.op.Why, "cancelled"), nil), nil
 	case m == nil:
-		return c.ended(cluster.OpFailed, "the move was taken back", c.op.Failure), nil
+		return c.ended(cluster.OpFailed, "it was taken back", c.op.Failure), nil
 	case m.Closing:
 		return c.arrive(ctx)
 	case c.op.State == cluster.OpCancelling:
@@ -41,10 +44,15 @@ func (c *schemaChange) move(ctx context.Context, until time.Time) (operation.Sch
 	switch c.op.Phase {
 	case operation.PhaseMaintain:
 		return c.mirror(ctx)
-	case operation.PhaseCopy:
-		return c.through(ctx, until, c.copying(), c.whole)
-	case operation.PhaseCompare:
-		return c.through(ctx, until, append(c.comparing(), c.comparingBack()...), c.compared)
+	case operation.PhaseCopy, operation.PhaseCompare:
+		twins, err := c.converted()
+		switch {
+		case err != nil:
+			return operation.SchemaProgress{}, err
+		case c.op.Phase == operation.PhaseCopy:
+			return c.through(ctx, until, c.copying(twins), c.whole)
+		}
+		return c.through(ctx, until, c.comparing(twins), c.compared)
 	case operation.PhaseSwitch:
 		return c.arrive(ctx)
 	case operation.PhaseTakeBack:
@@ -54,6 +62,14 @@ func (c *schemaChange) move(ctx context.Context, until time.Time) (operation.Sch
 		return operation.SchemaProgress{}, err
 	}
 	return c.at(operation.PhaseMaintain, "", nil, 0), nil
+}
+
+// arrived says what has come of the move.
+func (c *schemaChange) arrived() string {
+	if c.what.Converts {
+		return fmt.Sprintf("%d rows and index entries were written anew, with columns of their new types", c.op.Rows)
+	}
+	return fmt.Sprintf("%d rows and index entries are in pool %s, and were found to be the same in both", c.op.Rows, c.what.To)
 }
 
 // mirror has all who write write in both places. All of them know of the move by now.
@@ -83,17 +99,42 @@ func (c *schemaChange) alterMove(ctx context.Context, change func(*cluster.Move)
 type twin struct {
 	from, to cluster.Place
 	what     string
+	// becomes is what rows become on the way; nil: they stay as they are.
+	becomes *queryplan.Conversion
+}
+
+// there is what a row is to be in the other place.
+func (t *twin) there(row *kv.Row) (value []byte, failure *cluster.Failure) {
+	if t.becomes == nil || row.Value == nil {
+		return row.Value, nil
+	}
+	value, err := t.becomes.Value(row.Key, row.Value)
+	if err != nil {
+		return nil, failureOf(err)
+	}
+	return value, nil
 }
 
 // twins are the rows and the entries of all indexes, in both places.
 func (c *schemaChange) twins() []twin {
 	rows := c.object.Collection
-	out := []twin{{cluster.Place{Pool: rows.Pool, ID: c.object.RowsID()}, cluster.Place{Pool: rows.Move.Pool, ID: rows.Move.Rows}, "table " + c.object.Name}}
+	out := []twin{{from: cluster.Place{Pool: rows.Pool, ID: c.object.RowsID()}, to: cluster.Place{Pool: rows.Move.Pool, ID: rows.Move.Rows}, what: "table " + c.object.Name}}
 	for i := range rows.Indexes {
 		to, _ := rows.Move.IndexTo(rows.Indexes[i].ID)
-		out = append(out, twin{cluster.Place{Pool: rows.Pool, ID: rows.Indexes[i].ID}, to, "index " + rows.Indexes[i].Name})
+		out = append(out, twin{from: cluster.Place{Pool: rows.Pool, ID: rows.Indexes[i].ID}, to: to, what: "index " + rows.Indexes[i].Name})
 	}
 	return out
+}
+
+// converted are the twins, with what rows become.
+func (c *schemaChange) converted() ([]twin, error) {
+	out := c.twins()
+	view := c.server.catalog.View()
+	table, err := catalog.Scope{View: view}.NewTable(c.object, view.Objects[c.object.Parent])
+	if err == nil {
+		out[0].becomes, err = queryplan.ConversionOf(table)
+	}
+	return out, err
 }
 
 // placeWork is work with all that is in a place.
@@ -103,23 +144,19 @@ type placeWork struct {
 	rowWork
 }
 
-func (c *schemaChange) copying() (out []placeWork) {
-	for _, t := range c.twins() {
+func (c *schemaChange) copying(twins []twin) (out []placeWork) {
+	for _, t := range twins {
 		out = append(out, placeWork{t.from, t.what, &copier{c.server.cfg.DB, t, c.object.Version}})
 	}
 	return out
 }
 
-func (c *schemaChange) comparing() (out []placeWork) {
-	for _, t := range c.twins() {
-		out = append(out, placeWork{t.from, t.what, &comparer{db: c.server.cfg.DB, what: t.what, other: t.to}})
+func (c *schemaChange) comparing(twins []twin) (out []placeWork) {
+	for _, t := range twins {
+		out = append(out, placeWork{t.from, t.what, &comparer{db: c.server.cfg.DB, twin: t}})
 	}
-	return out
-}
-
-func (c *schemaChange) comparingBack() (out []placeWork) {
-	for _, t := range c.twins() {
-		out = append(out, placeWork{t.to, t.what, &comparer{db: c.server.cfg.DB, what: t.what, other: t.from, back: true}})
+	for _, t := range twins {
+		out = append(out, placeWork{t.to, t.what, &comparer{db: c.server.cfg.DB, twin: t, back: true}})
 	}
 	return out
 }
@@ -180,8 +217,12 @@ const copiedRows = 1000
 func (w *copier) some(ctx context.Context, rows []kv.Row, ts hlc.Timestamp) (*cluster.Failure, error) {
 	var muts []kv.Mutation
 	for i := range rows {
-		if rows[i].Value != nil { // else it has gone since, in both places
-			muts = append(muts, kv.Mutation{Pool: w.twin.to.Pool, Collection: w.twin.to.ID, Key: rows[i].Key, Value: rows[i].Value,
+		value, failure := w.twin.there(&rows[i])
+		if failure != nil {
+			return failure, nil
+		}
+		if value != nil { // else it has gone since, in both places
+			muts = append(muts, kv.Mutation{Pool: w.twin.to.Pool, Collection: w.twin.to.ID, Key: rows[i].Key, Value: value,
 				Expect: datastate.NotNewerThan, ExpectTS: ts, Schema: w.version})
 		}
 	}
@@ -197,18 +238,18 @@ func (w *copier) some(ctx context.Context, rows []kv.Row, ts hlc.Timestamp) (*cl
 	var written *kv.ConditionError
 	var locked *kv.BlockedError
 	if errors.As(err, &written) || errors.As(err, &locked) && len(rows) > 1 {
-		return nil, w.again(ctx, rows)
+		return w.again(ctx, rows)
 	}
 	return nil, err
 }
 
 // again copies rows of which somebody has written one meanwhile, or has one locked, as they
 // are now and in parts, so that those few hold up no others.
-func (w *copier) again(ctx context.Context, rows []kv.Row) error {
+func (w *copier) again(ctx context.Context, rows []kv.Row) (failure *cluster.Failure, err error) {
 	for part := range slices.Chunk(rows, (len(rows)+1)/2) {
 		ts, err := w.db.Fresh(ctx)
 		if err != nil {
-			return fmt.Errorf("look at rows again: %w", err)
+			return nil, fmt.Errorf("look at rows again: %w", err)
 		}
 		keys := make([][]byte, len(part))
 		for i := range part {
@@ -216,50 +257,64 @@ func (w *copier) again(ctx context.Context, rows []kv.Row) error {
 		}
 		now, err := w.db.Get(ctx, kv.GetRequest{TS: ts, Pool: w.twin.from.Pool, Collection: w.twin.from.ID, Keys: keys})
 		if err == nil {
-			_, err = w.some(ctx, now, ts)
+			failure, err = w.some(ctx, now, ts)
 		}
-		if err != nil {
-			return err
+		if err != nil || failure != nil {
+			return failure, err
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // comparer looks whether what is in one place is the same in the other, at one time.
 type comparer struct {
-	db    exec.DB
-	what  string
-	other cluster.Place
-	back  bool // the other is where it was copied from
+	db   exec.DB
+	twin twin
+	back bool // what is looked at was copied, and the other place is where from
 }
 
 // some satisfies rowWork.
 func (w *comparer) some(ctx context.Context, rows []kv.Row, ts hlc.Timestamp) (*cluster.Failure, error) {
+	other := w.twin.to
+	if w.back {
+		other = w.twin.from
+	}
 	for part := range slices.Chunk(rows, comparedAtOnce) {
 		keys := make([][]byte, len(part))
 		for i := range part {
 			keys[i] = part[i].Key
 		}
-		other, err := w.db.Get(ctx, kv.GetRequest{TS: ts, Pool: w.other.Pool, Collection: w.other.ID, Keys: keys})
+		there, err := w.db.Get(ctx, kv.GetRequest{TS: ts, Pool: other.Pool, Collection: other.ID, Keys: keys})
 		if err != nil {
 			return nil, fmt.Errorf("read the other place: %w", err)
 		}
 		for i := range part {
-			if (other[i].Value == nil) == (part[i].Value == nil) && bytes.Equal(other[i].Value, part[i].Value) {
-				continue
-			}
-			how := "is not the same as"
-			if other[i].Value == nil {
-				how = "is missing in"
-			}
-			where := "where it was copied to"
+			from, to := &part[i], &there[i]
 			if w.back {
-				where = "where it was copied from"
+				from, to = to, from
 			}
-			return &cluster.Failure{Code: "XX001", Message: fmt.Sprintf("a row of %s %s %s", w.what, how, where), Detail: fmt.Sprintf("Its key is %x. The table is where it was, and nothing of it is changed.", part[i].Key)}, nil
+			if failure := w.compare(from, to); failure != nil {
+				return failure, nil
+			}
 		}
 	}
 	return nil, nil
+}
+
+// compare says what is wrong with what was made of a row.
+func (w *comparer) compare(from, to *kv.Row) *cluster.Failure {
+	value, failure := w.twin.there(from)
+	if failure != nil || (value == nil) == (to.Value == nil) && bytes.Equal(value, to.Value) {
+		return failure
+	}
+	how, where := "is not the same as", "where it was copied to"
+	if to.Value == nil || w.back && from.Value == nil {
+		how = "is missing in"
+	}
+	if w.back {
+		where = "where it was copied from"
+	}
+	return &cluster.Failure{Code: "XX001", Message: fmt.Sprintf("a row of %s %s %s", w.twin.what, how, where), Detail: fmt.Sprintf("Its key is %x. The table is where it was, and nothing of it is changed.", to.Key)}
 }
 
 // comparedAtOnce is how many rows are compared at once.

@@ -1,7 +1,9 @@
 package sql
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -145,10 +147,14 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 		return err
 	}
 	p.found, p.searchPath = nil, scope.SearchPath()
+	var unsettled error
 	lookup := func(schema, name string) (*catalog.Table, bool) {
 		_, schema = catalog.RightsIn(schema)
 		t, ok := scope.Table(schema, name)
 		p.found = append(p.found, found{schema: schema, name: name, table: t})
+		if ok {
+			unsettled = errors.Join(unsettled, scope.Settled(t))
+		}
 		if ok && s.before != 0 {
 			old, err := scope.Before(t, uint64(s.before))
 			return old, err == nil
@@ -198,7 +204,7 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 		return r, err
 	}
 	plan, resolved, err := planned(ctx, planner, q)
-	if err != nil {
+	if err = cmp.Or(unsettled, err); err != nil {
 		return systemColumn(err)
 	}
 	if p.resolved = resolved; resolved != nil {

@@ -67,9 +67,9 @@ func (c *schemaChange) cancelled() bool {
 func (c *schemaChange) step(ctx context.Context, until time.Time) (operation.SchemaProgress, error) {
 	c.see()
 	switch {
-	case c.what.Move && c.object == nil:
+	case c.what.Move && c.object == nil && !c.what.Converts:
 		return c.ended(cluster.OpSucceeded, fmt.Sprintf("table %q was dropped, or truncated, which has it be where it was to be", c.what.Name), nil), nil
-	case c.what.Move:
+	case c.what.Move && c.object != nil:
 		return c.move(ctx, until)
 	case c.op.State == cluster.OpCancelling:
 		return c.takeBack(ctx, cluster.OpCancelled, cmp.Or(c.op.Why, "cancelled"), nil)
@@ -243,7 +243,7 @@ func (f *filler) some(ctx context.Context, rows []kv.Row, ts hlc.Timestamp) (*cl
 // failureOf is what a statement is told that waits for the change.
 func failureOf(err error) *cluster.Failure {
 	e := AsError(err)
-	return &cluster.Failure{Code: e.Code, Message: e.Message, Detail: e.Detail, Schema: e.Schema, Table: e.Table, Column: e.Column, Constraint: e.Constraint}
+	return &cluster.Failure{Code: e.Code, Message: e.Message, Detail: e.Detail, Schema: e.Schema, Table: e.Table, Column: e.Column, Constraint: e.Constraint, DataType: e.DataType}
 }
 
 // validator looks whether rows are as a schema change has them be.

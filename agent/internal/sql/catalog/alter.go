@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
@@ -33,6 +34,9 @@ type Altering struct {
 	Sound func(*Table, []syntax.Constraint) error
 	// Own reports whether nobody else can read or write a table: the transaction has made it.
 	Own func(cluster.ObjectID) bool
+	// Zone is the session's time zone, and Moment when the statement is run.
+	Zone   string
+	Moment time.Time
 	// Prove is told of a foreign key of such a table: its rows are to be looked at.
 	Prove func(table, key cluster.ObjectID)
 }
@@ -66,7 +70,7 @@ func (s Scope) toAlter(name syntax.Name, ifExists bool) (*cluster.Object, []Noti
 	case o.Kind != cluster.KindTable:
 		return nil, nil, notA(cluster.KindTable, o)
 	}
-	return o, nil, nil
+	return o, nil, unconverted(o)
 }
 
 func notA(kind cluster.ObjectKind, o *cluster.Object) *syntax.Error {
@@ -389,6 +393,8 @@ type alteration struct {
 	// may reference.
 	left     leaving
 	goneKeys []goneKey
+	// widened says that a column has become of a wider type.
+	widened bool
 	// later is what has to be looked for in the rows that are there; nil: nothing.
 	later   *cluster.TableChange
 	notices []Notice

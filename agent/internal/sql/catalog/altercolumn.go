@@ -191,10 +191,16 @@ func (a *alteration) setDefault(action *syntax.AlterDefault) error {
 		}
 		return e
 	}
-	if column.Default, err = a.scope.bindDefault(action.Default); err != nil {
+	bound, err := a.scope.bindDefault(action.Default)
+	if err != nil {
 		return err
 	}
 	a.changed = true
+	if k := a.conversion(column.ID); k != nil {
+		k.Default = bound
+		return nil
+	}
+	column.Default = bound
 	_, _, err = a.value(column)
 	return err
 }
@@ -231,7 +237,9 @@ func (a *alteration) setType(action *syntax.AlterColumnType) error {
 			Detail: fmt.Sprintf("Column %q is used by generated column %q.", column.Name, from[0].Name)}
 	}
 	was, ok := a.scope.typeOf(column)
-	next, err := a.scope.columnType(action.Type)
+	written := action.Type
+	written.Position = 0 // PostgreSQL shows none
+	next, err := a.scope.columnType(written)
 	if err == nil {
 		err = a.scope.shownBy(a.object, column)
 	}
@@ -242,16 +250,16 @@ func (a *alteration) setType(action *syntax.AlterColumnType) error {
 	modifier, as := next.Modifier, action.Using != "" && !action.Casts
 	switch {
 	case column.UserType != next.UserType && !a.empty:
-		return unsupportedAt(fmt.Sprintf("changing column %q from or to a type of one's own", action.Name), "Add a column and copy with UPDATE.", action.Type.Position)
+		return a.convertType(column, &next, action)
 	case column.UserType != next.UserType:
 	case was == t && column.Modifier == modifier && !as:
 		return nil
-	case !ok || !a.empty && (as || !widens(was, t, column.Modifier, modifier)):
-		e := syntax.Unsupported(fmt.Sprintf("changing column %q from type %s to %s", action.Name, was.SQLName(), t.SQLName()),
-			"Types may become wider: smallint to integer to bigint, real to double precision, varchar(n) to a longer one or text, numeric to more digits of the same scale. For others, add a column and copy with UPDATE.")
-		e.Position = action.Type.Position
-		return e
+	case !ok:
+		return unknownType(column.Type)
+	case !a.empty && (as || !widens(was, t, column.Modifier, modifier)):
+		return a.convertType(column, &next, action)
 	}
+	a.widened = true
 	if len(a.indexesOf(column)) > 0 {
 		if err := orderedColumn(t); err != nil {
 			return err

@@ -81,6 +81,11 @@ func (a *alteration) isUnderWay(column *cluster.Column) error {
 func (a *alteration) checkLater(actions []syntax.AlterAction) error {
 	for _, action := range actions {
 		switch action := action.(type) {
+		case *syntax.AlterColumnType, *syntax.AlterDefault:
+			if !a.later.Converts || a.widened {
+				return togetherWith()
+			}
+			continue
 		case *syntax.AddColumn, *syntax.AddConstraint, *syntax.ValidateConstraint, *syntax.DropConstraint:
 		case *syntax.SetPool:
 			if len(actions) > 1 {
@@ -95,6 +100,9 @@ func (a *alteration) checkLater(actions []syntax.AlterAction) error {
 			return togetherWith()
 		}
 	}
+	if a.later.Converts && slices.ContainsFunc(actions, func(action syntax.AlterAction) bool { return pass(action) != 1 && !isDefault(action) }) {
+		return togetherWith()
+	}
 	for i := range a.rows.Columns {
 		if a.ask.Block {
 			break // the rest of the block may use them: they stay
@@ -106,8 +114,13 @@ func (a *alteration) checkLater(actions []syntax.AlterAction) error {
 	return nil
 }
 
+func isDefault(action syntax.AlterAction) bool {
+	_, ok := action.(*syntax.AlterDefault)
+	return ok
+}
+
 func togetherWith() error {
-	return syntax.Unsupported("adding a constraint or NOT NULL together with other changes of a table that others may write to", "Run each ALTER TABLE on its own.")
+	return syntax.Unsupported("adding a constraint or NOT NULL, or a type for which rows are written anew, together with other changes of a table that others may write to", "Run each ALTER TABLE on its own.")
 }
 
 // addForeignKey adds a foreign key that rows which are there have to satisfy, too, unless

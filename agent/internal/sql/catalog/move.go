@@ -43,18 +43,10 @@ func (a *alteration) setPool(action *syntax.SetPool) error {
 	case underWay(a.rows):
 		return &syntax.Error{Code: "55006", Message: fmt.Sprintf("table %q is being changed by another operation", a.object.Name), Hint: "Try again when it has ended: SHOW OPERATIONS says how far it is."}
 	}
-	m := &cluster.Move{Pool: to, State: cluster.ElementDeleteOnly}
-	if m.Rows, err = a.catalog.NewID(a.ctx); err != nil {
+	if a.rows.Move, err = a.moveTo(to); err != nil {
 		return err
 	}
-	for i := range a.rows.Indexes {
-		id, err := a.catalog.NewID(a.ctx)
-		if err != nil {
-			return err
-		}
-		m.Indexes = append(m.Indexes, cluster.IndexMove{Index: a.rows.Indexes[i].ID, To: id})
-	}
-	a.rows.Move, a.changed = m, true
+	a.changed = true
 	what := a.carriedOn()
 	what.Move, what.From, what.To = true, view.PoolName(a.rows.Pool), view.PoolName(to)
 	return nil
@@ -73,6 +65,9 @@ func underWay(rows *cluster.Collection) bool {
 func unmoved(o *cluster.Object) error {
 	if o.Collection == nil || o.Collection.Move == nil {
 		return nil
+	}
+	if err := unconverted(o); err != nil {
+		return err
 	}
 	return &syntax.Error{Code: "55006", Message: fmt.Sprintf("table %q is being moved to another pool", o.Name), Hint: "Try again when that has ended: SHOW OPERATIONS says how far it is."}
 }

@@ -308,6 +308,12 @@ func NeedsOf(table *cluster.Object) ([]cluster.ObjectID, error) {
 	}
 	out = append(out, triggerFunctions(rows.Triggers)...)
 	out = append(out, calledBy(callTexts(rows)...)...)
+	for _, k := range rows.Converts() {
+		if k.UserType != 0 {
+			out = append(out, k.UserType)
+		}
+		out = append(out, SequencesOf(k.Default)...)
+	}
 	for i := range rows.Columns {
 		if t := rows.Columns[i].UserType; t != 0 {
 			out = append(out, t)

@@ -23,6 +23,8 @@ type Table struct {
 	Of *Table
 	// Functions are those of users that its expressions call.
 	Functions map[cluster.ObjectID]*Callable
+	// Next is the table once its columns are of the types that they become; nil: they stay.
+	Next *Table
 
 	schema *cluster.Object   // nil: of one that is being made
 	types  []*cluster.Object // and the functions
@@ -122,6 +124,14 @@ func (s Scope) NewTable(desc, schema *cluster.Object) (*Table, error) {
 		t.storedIDs = append(t.storedIDs, t.Columns[i].ID)
 	}
 	t.all = t.NewDecoder(nil)
+	if len(rows.Converts()) > 0 {
+		next := *desc
+		next.Collection = rows.Converted()
+		if t.Next, err = s.NewTable(&next, schema); err != nil {
+			return nil, err
+		}
+		t.types = append(t.types, t.Next.types...)
+	}
 	return t, t.prepareIndexes(byID)
 }
 

@@ -27,6 +27,13 @@ func (c *Catalog) CreateView(ctx context.Context, in Scope, stmt *syntax.CreateV
 	if err := checkName(stmt.Name.Name, stmt.Name.Position); err != nil {
 		return nil, err
 	}
+	for _, r := range show.Reads {
+		if o, ok := in.Object(r.Object); ok && o.Collection != nil {
+			if err := unconverted(o); err != nil {
+				return nil, err
+			}
+		}
+	}
 	view := &cluster.View{Query: show.Query, Reads: show.Reads, CheckOption: stmt.CheckOption}
 	var err error
 	if err := viewOptions(view, stmt.Options, false); err != nil {

@@ -283,11 +283,16 @@ func (r *Run) mutations(table *catalog.Table, writes []*rowWrite) ([]kv.Mutation
 		}
 	}
 	if _, moves := table.MovesTo(); moves {
+		var err error
 		for _, w := range writes {
-			muts = r.Planted.mirrored(muts, table, &w.mut)
+			if muts, err = r.Planted.mirrored(muts, table, &w.mut); err != nil {
+				return nil, err
+			}
 			for j := range w.entries {
 				m := w.entries[j].mutation()
-				muts = r.Planted.mirrored(muts, w.entries[j].index.Entries, &m)
+				if muts, err = r.Planted.mirrored(muts, w.entries[j].index.Entries, &m); err != nil {
+					return nil, err
+				}
 			}
 		}
 	}

@@ -442,6 +442,11 @@ func (r *Run) complete(table *catalog.Table, rules *queryplan.Rules, row []datum
 				Detail: "Failing row contains (" + rowText(table, row) + ").", Schema: table.Schema().Name, Table: table.Name(), Constraint: k.Name}
 		}
 	}
+	if rules.Conversion != nil { // what it becomes has to be possible, too
+		if _, err := rules.Conversion.Row(row); err != nil {
+			return err
+		}
+	}
 	for _, k := range rules.Options {
 		v, err := k.Value.Eval(r.Env)
 		if err != nil {

@@ -8,6 +8,8 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/kv"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 	"github.com/nodedb/nodedb/agent/internal/txn"
 )
 
@@ -16,17 +18,26 @@ import (
 // away. It comes after all mutations that have conditions, whose numbers tell what failed.
 // While some may write who do not know of the move, nothing is left there that they could
 // change: it is copied later.
-func (p Planted) mirrored(muts []kv.Mutation, table *catalog.Table, m *kv.Mutation) []kv.Mutation {
+func (p Planted) mirrored(muts []kv.Mutation, table *catalog.Table, m *kv.Mutation) ([]kv.Mutation, error) {
 	to, moves := table.MovesTo()
 	if !moves || p.missesNewPlace() {
-		return muts
+		return muts, nil
 	}
 	twin := *m
 	twin.Pool, twin.Collection, twin.Expect, twin.ExpectTS = to.Pool, to.ID, datastate.Any, 0
 	if table.Owner().Desc.Collection.Move.State == cluster.ElementDeleteOnly && !p.movesAtOnce() {
 		twin.Delete, twin.Value = true, nil
 	}
-	return append(muts, twin)
+	if !twin.Delete && !p.copiesOldTypes() {
+		becomes, err := queryplan.ConversionOf(table)
+		if err == nil && becomes != nil {
+			twin.Value, err = becomes.Value(twin.Key, twin.Value)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return append(muts, twin), nil
 }
 
 // place is where rows of a table are that are read at ts, 0: as they are now. Those of
@@ -41,7 +52,12 @@ func (r *Run) place(table *catalog.Table, ts hlc.Timestamp) (cluster.Place, erro
 			return now, &txn.ConflictError{Reason: fmt.Sprintf("table %q was moved to another pool since the transaction has written to it", table.Name())}
 		}
 	}
-	if ts != 0 && ts < hlc.Timestamp(rows.Since) {
+	switch past := ts != 0 && ts < hlc.Timestamp(rows.Since); {
+	case past && rows.LeftTypes && r.Tx != nil && r.Tx.past == 0:
+		return now, &txn.ConflictError{Reason: fmt.Sprintf("columns of table %q have become of other types since the transaction began", table.Name())}
+	case past && rows.LeftTypes:
+		return now, &syntax.Error{Code: "0A000", Message: fmt.Sprintf("columns of table %q had other types at the time that is read", table.Name()), Hint: "Read it as of a later time."}
+	case past:
 		return *rows.Left, nil
 	}
 	return now, nil

@@ -17,3 +17,5 @@ func (Planted) valuesUnlocked() bool   { return false }
 func (Planted) itemLost() bool         { return false }
 func (Planted) missesNewPlace() bool   { return false }
 func (Planted) movesAtOnce() bool      { return false }
+
+func (Planted) copiesOldTypes() bool { return false }

@@ -32,6 +32,9 @@ type Planted struct {
 	// MoveAtOnce has who writes to a table that is moved leave rows where it goes while others
 	// may not know of the move.
 	MoveAtOnce bool
+	// CopyOldTypes has who writes to a table whose columns become of other types write rows in
+	// the new place as they are in the old one.
+	CopyOldTypes bool
 }
 
 func (p Planted) oldEntryStays() bool { return p.OldEntryStays }
@@ -57,3 +60,5 @@ func (p Planted) valuesUnlocked() bool { return p.ValuesUnlocked }
 func (p Planted) missesNewPlace() bool { return p.MissNewPlace }
 
 func (p Planted) movesAtOnce() bool { return p.MoveAtOnce }
+
+func (p Planted) copiesOldTypes() bool { return p.CopyOldTypes }

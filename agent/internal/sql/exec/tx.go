@@ -307,12 +307,16 @@ func (t *Tx) Commit(ctx context.Context, o CommitOptions) error {
 	if t.txn == nil {
 		return nil // nothing was done that needed it
 	}
-	muts := t.mutations(&o)
+	muts, err := t.mutations(&o)
+	if err != nil {
+		t.txn.Rollback()
+		return err
+	}
 	t.tables, t.undo = nil, nil // they may be large, and it is over
 	if o.With != nil {
 		t.txn.With(o.With)
 	}
-	_, err := t.txn.Commit(ctx, muts, t.options.Writer)
+	_, err = t.txn.Commit(ctx, muts, t.options.Writer)
 	var failed *kv.ConditionError
 	var conflict *txn.ConflictError
 	switch {
@@ -329,7 +333,7 @@ func (t *Tx) Commit(ctx context.Context, o CommitOptions) error {
 }
 
 // mutations are what the transaction writes.
-func (t *Tx) mutations(o *CommitOptions) (muts []kv.Mutation) {
+func (t *Tx) mutations(o *CommitOptions) (muts []kv.Mutation, err error) {
 	rows, size := 0, 0
 	for _, b := range t.tables {
 		rows += len(b.rows)
@@ -347,10 +351,12 @@ func (t *Tx) mutations(o *CommitOptions) (muts []kv.Mutation) {
 			all = append(all, k...)
 			m := kv.Mutation{Pool: b.table.Pool(), Collection: b.table.ID(), Key: all[len(all)-len(k) : len(all) : len(all)], Delete: w.value == nil, Value: w.value,
 				Expect: w.expect, ExpectTS: w.seen, Schema: o.version(b.table)}
-			muts = t.options.Planted.mirrored(append(muts, m), b.table, &m)
+			if muts, err = t.options.Planted.mirrored(append(muts, m), b.table, &m); err != nil {
+				return nil, err
+			}
 		}
 	}
-	return muts
+	return muts, nil
 }
 
 // reasonAppeared is of a lock on a key that was lost with its leader.

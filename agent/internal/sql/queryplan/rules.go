@@ -24,6 +24,8 @@ type Rules struct {
 	Policies []RowCheck
 	// Entries are of the indexes.
 	Entries []*Entries
+	// Conversion is what rows become, once columns are of other types; nil: they stay.
+	Conversion *Conversion
 	// Uses are the functions of users that all of them call.
 	Uses Uses
 }
@@ -84,7 +86,9 @@ func compileRules(table *catalog.Table) (*Rules, error) {
 		}
 		out.Entries = append(out.Entries, e)
 	}
-	return out, nil
+	var err error
+	out.Conversion, err = compileConversion(table)
+	return out, err
 }
 
 // kept compiles expressions that are kept: in them, constants have the types of what they

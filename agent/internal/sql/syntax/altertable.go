@@ -40,11 +40,13 @@ type (
 	}
 	// AlterColumnType is ALTER COLUMN ... TYPE [USING].
 	AlterColumnType struct {
-		Name    string
-		Type    TypeName
-		Using   string
-		Casts   bool // Using is the column itself as that type, which says nothing new
-		Cascade bool // of attributes
+		Name  string
+		Type  TypeName
+		Using string
+		Casts bool // Using is the column itself as that type, which says nothing new
+		// Explicit says that what Using gives was written as cast to that type.
+		Explicit bool
+		Cascade  bool // of attributes
 	}
 	// AlterDefault is ALTER COLUMN ... SET DEFAULT, or DROP DEFAULT if Default is "".
 	AlterDefault struct{ Name, Default string }
@@ -259,21 +261,24 @@ func alterColumnType(c *pg.AlterTableCmd) (AlterAction, *Error) {
 	}
 	var err *Error
 	if out.Type, err = convertType(def.GetTypeName()); err == nil && def.GetRawDefault() != nil {
-		out.Using, err = deparse(def.GetRawDefault())
-		out.Casts = castsColumn(out.Name, def)
+		value := def.GetRawDefault()
+		if cast := value.GetTypeCast(); castsTo(cast, def.GetTypeName()) {
+			value, out.Explicit = cast.GetArg(), true
+			fields := value.GetColumnRef().GetFields()
+			out.Casts = len(fields) == 1 && fields[0].GetString_().GetSval() == out.Name
+		}
+		out.Using, err = deparse(value)
 	}
 	return out, err
 }
 
-// castsColumn reports whether the USING of a column's new type is column::type.
-func castsColumn(name string, def *pg.ColumnDef) bool {
-	cast := def.GetRawDefault().GetTypeCast()
-	fields := cast.GetArg().GetColumnRef().GetFields()
-	if len(fields) != 1 || fields[0].GetString_().GetSval() != name {
+// castsTo reports whether a cast is one to the type.
+func castsTo(cast *pg.TypeCast, to *pg.TypeName) bool {
+	if cast == nil {
 		return false
 	}
 	t, err := convertType(cast.GetTypeName())
-	is, err2 := convertType(def.GetTypeName())
+	is, err2 := convertType(to)
 	t.Position, is.Position = 0, 0
 	return err == nil && err2 == nil && reflect.DeepEqual(t, is)
 }

@@ -124,6 +124,7 @@ var (
 	InCheck     = Place{"check constraint", "check constraints"}
 	InGenerated = Place{"column generation expression", "column generation expressions"}
 	InIndex     = Place{"index expression", "index expressions"}
+	InTransform = Place{"transform expression", "transform expressions"}
 	InWhen      = Place{"trigger WHEN condition", "trigger WHEN conditions"}
 )
 
