@@ -38,11 +38,25 @@ type TableTrigger struct {
 	Args     []string `json:"args,omitempty"`
 	Revision uint64   `json:"revision,omitempty"`
 	Disabled bool     `json:"disabled,omitempty"`
-	Comment  string   `json:"comment,omitempty"`
+	// OldTable and NewTable are what the body calls the rows that the statement has written,
+	// as they were and as they are; "": it does not.
+	OldTable string `json:"oldTable,omitempty"`
+	NewTable string `json:"newTable,omitempty"`
+	// Constraint says that it is a constraint: fired at the statement's end or, if it is
+	// Deferrable, maybe by COMMIT, as at first if Deferred.
+	Constraint bool   `json:"constraint,omitempty"`
+	Deferrable bool   `json:"deferrable,omitempty"`
+	Deferred   bool   `json:"deferred,omitempty"`
+	Comment    string `json:"comment,omitempty"`
 }
 
 // On reports whether the trigger is for an event.
 func (t *TableTrigger) On(event string) bool { return slices.Contains(t.Events, event) }
+
+// Deferral is when a constraint trigger is fired.
+func (t *TableTrigger) Deferral() Deferral {
+	return Deferral{ID: t.ID, Deferrable: t.Deferrable, Deferred: t.Deferred}
+}
 
 // complete reports whether it has all that a trigger has.
 func (t *TableTrigger) complete() bool {

@@ -68,7 +68,11 @@ func (s *Session) setConstraints(ctx context.Context, node *syntax.SetConstraint
 		keys = append(keys, found...)
 	}
 	s.deferring = s.deferring.with(keys, node.Deferred)
-	return tag, s.settleDeferred(ctx, at, func(k cluster.Deferral) bool { return !s.deferring.defers(k) })
+	now := func(k cluster.Deferral) bool { return !s.deferring.defers(k) }
+	if err := s.fireDeferred(ctx, now); err != nil {
+		return "", err
+	}
+	return tag, s.settleDeferred(ctx, at, now)
 }
 
 // deferralOf is when the constraint of a table with the name is looked at.
@@ -78,6 +82,9 @@ func deferralOf(rows *cluster.Collection, name string) (d cluster.Deferral, ok b
 	}
 	if x, ok := rows.Index(name); ok && x.Constraint != "" {
 		return x.Deferral(), true
+	}
+	if t, ok := rows.Trigger(name); ok && t.Constraint {
+		return t.Deferral(), true
 	}
 	_, check := rows.Check(name)
 	return d, check || name == rows.KeyName

@@ -26,6 +26,7 @@ type firing struct {
 	set      []cluster.ColumnID // that UPDATE sets
 	triggers []*cluster.TableTrigger
 	queue    []firedRow
+	written  map[string]*writtenRows // by the event
 }
 
 // firedRow is a row that was written, and for which a trigger waits for the statement's end.
@@ -271,7 +272,7 @@ func (f *firing) run(ctx context.Context, plan *queryplan.Plan, run *exec.Run, o
 // finish fires what waits for the end of the statement.
 func (f *firing) finish(ctx context.Context) error {
 	for _, r := range f.queue {
-		if _, err := r.trigger.fire(ctx, &occasion{session: f.session, at: f.at, event: r.event, was: r.was, next: r.next}); err != nil {
+		if _, err := r.trigger.fire(ctx, &occasion{session: f.session, at: f.at, event: r.event, was: r.was, next: r.next, written: f.written[r.event]}); err != nil {
 			return err
 		}
 	}
@@ -293,7 +294,7 @@ func (f *firing) statement(ctx context.Context, timing string) error {
 			if err != nil {
 				return err
 			}
-			fired := &occasion{session: f.session, at: f.at, event: event}
+			fired := &occasion{session: f.session, at: f.at, event: event, written: f.written[event]}
 			if ok, err := c.wants(ctx, fired); err != nil {
 				return err
 			} else if !ok {
@@ -326,13 +327,16 @@ func (f *firing) forRows(ctx context.Context, run *exec.Run) (*exec.Triggers, er
 		before = append(before, c)
 		out.Reads, out.Sets, out.Keys = out.Reads || c.reads, out.Sets || c.sets, out.Keys || c.keys
 	}
-	if len(before)+len(after) == 0 {
+	if len(before)+len(after) == 0 && !slices.ContainsFunc(f.events, f.collects) {
 		return nil, nil //nolint:nilnil // there are none
 	}
 	out.Before = func(event string, was, next []datum.Datum) ([]datum.Datum, bool, error) {
 		return f.beforeRow(ctx, before, event, was, next)
 	}
 	out.After = func(event string, was, next []datum.Datum) error {
+		if err := f.collect(run.Memory, event, was, next); err != nil {
+			return err
+		}
 		for _, c := range after {
 			if !f.on(c.desc, event) {
 				continue
@@ -343,10 +347,17 @@ func (f *firing) forRows(ctx context.Context, run *exec.Run) (*exec.Triggers, er
 			} else if !ok {
 				continue
 			}
+			row := firedRow{c, event, was, next}
+			if waits, err := f.session.deferRow(row, f.at); waits || err != nil {
+				if err != nil {
+					return err
+				}
+				continue
+			}
 			if err := run.Memory.Grow(int64(len(was)+len(next))*datumBytes + firedBytes); err != nil {
 				return err
 			}
-			f.queue = append(f.queue, firedRow{c, event, was, next})
+			f.queue = append(f.queue, row)
 		}
 		return nil
 	}

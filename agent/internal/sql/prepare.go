@@ -149,6 +149,9 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 	p.found, p.searchPath = nil, scope.SearchPath()
 	var unsettled error
 	lookup := func(schema, name string) (*catalog.Table, bool) {
+		if s.transition(schema, name) != nil {
+			return nil, false
+		}
 		_, schema = catalog.RightsIn(schema)
 		t, ok := scope.Table(schema, name)
 		p.found = append(p.found, found{schema: schema, name: name, table: t})
@@ -162,6 +165,9 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 		return t, ok
 	}
 	view := func(schema, name string) (*catalog.View, bool) {
+		if s.transition(schema, name) != nil {
+			return nil, false
+		}
 		_, schema = catalog.RightsIn(schema)
 		v, ok := scope.FindView(schema, name)
 		if ok {
@@ -174,6 +180,9 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 		Lookup: lookup, View: view, Filling: s.filling, Policies: s.policies(p),
 		Sequence: func(name syntax.Name) (cluster.ObjectID, error) { return p.sequence(scope, name) },
 		Resolve: func(schema, name string) (*duck.Table, bool) {
+			if t := s.transition(schema, name); t != nil {
+				return t.table, true
+			}
 			role, schema := catalog.RightsIn(schema)
 			if t, ok := lookup(schema, name); ok {
 				out := slowTable(t)

@@ -302,7 +302,8 @@ func (s *Session) deeper(o *cluster.Object) (leave func(), err error) {
 		return nil, &Error{Code: "54001", Message: "stack depth limit exceeded", Hint: fmt.Sprintf("Functions and triggers may call each other up to %d deep.", maxCallDepth)}
 	}
 	s.depth++
-	definer, steady, pure := s.definer, s.steady, s.pure
+	definer, steady, pure, transitions := s.definer, s.steady, s.pure, s.transitions
+	s.transitions = nil // they are those of the caller alone
 	if o != nil && o.Function.Definer {
 		s.definer = o.Owner
 		s.followRole()
@@ -312,7 +313,7 @@ func (s *Session) deeper(o *cluster.Object) (leave func(), err error) {
 	}
 	s.pure = s.guarding || o != nil && o.Function.Volatility != "volatile"
 	undo := func() {
-		s.depth, s.definer, s.steady, s.pure = s.depth-1, definer, steady, pure
+		s.depth, s.definer, s.steady, s.pure, s.transitions = s.depth-1, definer, steady, pure, transitions
 		s.followRole()
 	}
 	if o == nil || len(o.Function.Settings) == 0 {

@@ -72,12 +72,16 @@ type Session struct {
 	draft    *catalog.Draft // what the transaction has changed of the objects
 	// deferring is what SET CONSTRAINTS has said in it.
 	deferring *deferring
-	filling   bool            // a materialized view is given its rows
-	memory    *budget.Account // of the transaction
-	block     bool            // the transaction was begun by BEGIN
-	entered   bool            // a statement of the transaction has had a place to run
-	queried   bool            // a query of the transaction has begun
-	told      bool            // the client has been told something of the last query
+	// deferredFires are constraint triggers that wait for COMMIT.
+	deferredFires []deferredFire
+	// transitions are the tables that the trigger names that is being carried out.
+	transitions map[string]*transition
+	filling     bool            // a materialized view is given its rows
+	memory      *budget.Account // of the transaction
+	block       bool            // the transaction was begun by BEGIN
+	entered     bool            // a statement of the transaction has had a place to run
+	queried     bool            // a query of the transaction has begun
+	told        bool            // the client has been told something of the last query
 	// before is the time that a query reads at, which younger indexes are no good for; 0: it is
 	// not known to be before any.
 	before hlc.Timestamp

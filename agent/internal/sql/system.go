@@ -59,6 +59,12 @@ func (s *Session) scanSystem(ctx context.Context, spec duck.ScanSpec) (duck.Scan
 	if t, ok := spec.Table.Ref.(*pgcatalog.Table); ok {
 		return duck.RowScan(spec, t.Rows(s.catalogInput(ctx, t))), ctx.Err()
 	}
+	if t, ok := spec.Table.Ref.(*transitionTable); ok {
+		if now := s.transitions[t.name]; now != nil {
+			return duck.RowScan(spec, now.rows), ctx.Err()
+		}
+		return nil, &Error{Code: "42P01", Message: fmt.Sprintf("relation %q does not exist", t.name)}
+	}
 	if t, ok := spec.Table.Ref.(*sequenceTable); ok {
 		return duck.RowScan(spec, s.sequenceRows(t)), ctx.Err()
 	}

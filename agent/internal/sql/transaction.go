@@ -41,6 +41,7 @@ type savepoint struct {
 	settings   settings.Mark
 	readOnly   bool
 	deferring  *deferring
+	fires      []deferredFire
 	declared   int // cursors
 	notified   marked
 }
@@ -297,8 +298,12 @@ func (s *Session) finish(ctx context.Context) error {
 	}
 	var operations []string
 	err := s.holdCursors(ctx)
+	all := func(cluster.Deferral) bool { return true }
 	if err == nil {
-		err = s.settleDeferred(ctx, s.server.cfg.Now(), func(cluster.Deferral) bool { return true })
+		err = s.fireDeferred(ctx, all)
+	}
+	if err == nil {
+		err = s.settleDeferred(ctx, s.server.cfg.Now(), all)
 	}
 	if err == nil {
 		err = s.commitTemporary()
@@ -326,7 +331,7 @@ func (s *Session) closeTx() {
 		s.tx.Close()
 		s.memory.Close()
 	}
-	s.tx, s.memory, s.draft, s.deferring, s.numbering.places = nil, nil, nil, nil, nil
+	s.tx, s.memory, s.draft, s.deferring, s.numbering.places, s.deferredFires = nil, nil, nil, nil, nil, nil
 }
 
 // info says whose a transaction is.
@@ -365,7 +370,7 @@ func (s *Session) savepoint(node *syntax.Savepoint) (string, error) {
 
 // mark is the state of the transaction now.
 func (s *Session) mark(name string) savepoint {
-	return savepoint{name: name, state: s.tx.Mark(), draft: s.draft, advisories: len(s.advised), settings: s.settings.Mark(), readOnly: s.modes.readOnly, deferring: s.deferring, declared: s.declared, notified: s.notifying.mark()}
+	return savepoint{name: name, state: s.tx.Mark(), draft: s.draft, advisories: len(s.advised), settings: s.settings.Mark(), readOnly: s.modes.readOnly, deferring: s.deferring, fires: slices.Clip(s.deferredFires), declared: s.declared, notified: s.notifying.mark()}
 }
 
 // maxSavepoints bounds what a session keeps of them: some 200 bytes each.
@@ -392,7 +397,7 @@ func (s *Session) backTo(ctx context.Context, p *savepoint) {
 	if !s.server.cfg.Planted.keepsUndone() {
 		s.notifying.backTo(p.notified)
 	}
-	s.draft, s.deferring = p.draft, p.deferring
+	s.draft, s.deferring, s.deferredFires = p.draft, p.deferring, p.fires
 	s.settings.BackTo(p.settings)
 	s.followSettings()
 	s.failed, s.modes.readOnly = false, p.readOnly

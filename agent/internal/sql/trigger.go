@@ -28,6 +28,7 @@ func (s *Session) soundTrigger(ctx context.Context, table *catalog.Table, t *clu
 	if err != nil || c.function != nil {
 		return err
 	}
+	defer s.naming(c.transitions(nil))()
 	look := &bodyChecker{c.frame(&occasion{session: s, at: s.server.cfg.Now()}), ctx}
 	return inStatementText(look.statements(c.body.statements), node.Body.Position)
 }

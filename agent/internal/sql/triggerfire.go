@@ -35,6 +35,7 @@ type occasion struct {
 	at        time.Time
 	event     string
 	was, next []datum.Datum
+	written   *writtenRows // by the statement
 }
 
 // frame is one call of the trigger, with NEW and OLD.
@@ -123,6 +124,7 @@ func (c *compiledTrigger) fire(ctx context.Context, o *occasion) ([]datum.Datum,
 		return nil, err
 	}
 	defer leave()
+	defer s.naming(c.transitions(o.written))()
 	s.fired++
 	defer func() { s.fired-- }()
 	f := c.frame(o)

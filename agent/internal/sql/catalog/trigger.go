@@ -70,7 +70,8 @@ func (c *Catalog) CreateTrigger(ctx context.Context, in Scope, stmt *syntax.Crea
 
 // newTrigger is what a statement says of a trigger.
 func (s Scope) newTrigger(stmt *syntax.CreateTrigger) (cluster.TableTrigger, error) {
-	t := cluster.TableTrigger{Name: stmt.Name, Timing: stmt.Timing, Events: stmt.Events, Row: stmt.ForEach == "ROW", When: stmt.When}
+	t := cluster.TableTrigger{Name: stmt.Name, Timing: stmt.Timing, Events: stmt.Events, Row: stmt.ForEach == "ROW", When: stmt.When,
+		OldTable: stmt.OldTable, NewTable: stmt.NewTable, Constraint: stmt.Constraint, Deferrable: stmt.Deferrable, Deferred: stmt.Deferred}
 	if stmt.Body != nil {
 		t.Body = stmt.Body.Text
 		return t, nil
@@ -190,12 +191,37 @@ func (s Scope) refire(next *Draft, function cluster.ObjectID) *Draft {
 // offeredTrigger refuses what triggers do not do.
 func offeredTrigger(stmt *syntax.CreateTrigger) *syntax.Error {
 	switch {
-	case stmt.Constraint:
-		return syntax.Unsupported("CREATE CONSTRAINT TRIGGER", "Use CREATE TRIGGER ... AFTER ..., whose errors undo the statement.")
+	case stmt.Constraint && stmt.Replace:
+		return &syntax.Error{Code: "0A000", Message: "CREATE OR REPLACE CONSTRAINT TRIGGER is not supported"}
+	case stmt.From != nil:
+		return syntax.Unsupported("FROM in CREATE CONSTRAINT TRIGGER", "It changes nothing of what the trigger does: leave it out.")
 	case stmt.OldTable != "" || stmt.NewTable != "":
-		return syntax.Unsupported("REFERENCING in CREATE TRIGGER", "Use FOR EACH ROW.")
+		return offeredTransition(stmt)
 	case stmt.ForEach == "ROW" && slices.Contains(stmt.Events, cluster.OnTruncate):
 		return &syntax.Error{Code: "0A000", Message: "TRUNCATE FOR EACH ROW triggers are not supported"}
+	}
+	return nil
+}
+
+// offeredTransition refuses the names for rows of a statement that a trigger cannot have.
+func offeredTransition(stmt *syntax.CreateTrigger) *syntax.Error {
+	on := func(event string) bool { return slices.Contains(stmt.Events, event) }
+	refuse := func(code, message string) *syntax.Error { return &syntax.Error{Code: code, Message: message} }
+	switch {
+	case stmt.Timing != cluster.AfterRows:
+		return refuse("42P17", "transition table name can only be specified for an AFTER trigger")
+	case on(cluster.OnTruncate):
+		return refuse("42P17", "TRUNCATE triggers with transition tables are not supported")
+	case len(stmt.Events) > 1:
+		return refuse("0A000", "transition tables cannot be specified for triggers with more than one event")
+	case len(stmt.Columns) > 0:
+		return refuse("0A000", "transition tables cannot be specified for triggers with column lists")
+	case stmt.NewTable != "" && on(cluster.OnDelete):
+		return refuse("42P17", "NEW TABLE can only be specified for an INSERT or UPDATE trigger")
+	case stmt.OldTable != "" && on(cluster.OnInsert):
+		return refuse("42P17", "OLD TABLE can only be specified for a DELETE or UPDATE trigger")
+	case stmt.OldTable == stmt.NewTable:
+		return refuse("42P17", "OLD TABLE name and NEW TABLE name cannot be the same")
 	}
 	return nil
 }

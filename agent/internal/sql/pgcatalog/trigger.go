@@ -57,7 +57,16 @@ func (in *Input) pgTriggers() []row {
 				numbers[n] = columnNumber(t, id)
 			}
 			r := row{"oid": OID(tr.ID), "tgrelid": TableOID(t), "tgfoid": OID(tr.Function), "tgnargs": len(tr.Args), "tgargs": triggerArgs(tr), "tgname": tr.Name, "tgtype": bits, "tgenabled": enabled, "tgattr": numbers,
-				"tgqual": nil, "tgoldtable": nil, "tgnewtable": nil}
+				"tgqual": nil, "tgoldtable": nil, "tgnewtable": nil, "tgdeferrable": tr.Deferrable, "tginitdeferred": tr.Deferred}
+			if tr.Constraint {
+				r["tgconstraint"] = OID(tr.ID)
+			}
+			if tr.OldTable != "" {
+				r["tgoldtable"] = tr.OldTable
+			}
+			if tr.NewTable != "" {
+				r["tgnewtable"] = tr.NewTable
+			}
 			if tr.When != "" {
 				r["tgqual"] = tr.When
 			}
@@ -86,11 +95,16 @@ func (in *Input) triggerDefinition(t *catalog.Table, tr *cluster.TableTrigger) r
 		}
 		events = append(events, event)
 	}
-	head := "CREATE TRIGGER " + quoted(tr.Name) + " " + tr.Timing + " " + strings.Join(events, " OR ") + " ON "
+	word := "TRIGGER "
+	if tr.Constraint {
+		word = "CONSTRAINT TRIGGER "
+	}
+	head := "CREATE " + word + quoted(tr.Name) + " " + tr.Timing + " " + strings.Join(events, " OR ") + " ON "
 	tail := " FOR EACH STATEMENT"
 	if tr.Row {
 		tail = " FOR EACH ROW"
 	}
+	tail = triggerClauses(tr) + tail
 	full, pretty := tail, tail
 	if tr.When != "" {
 		full += " WHEN ((" + tr.When + "))"
@@ -102,6 +116,31 @@ func (in *Input) triggerDefinition(t *catalog.Table, tr *cluster.TableTrigger) r
 		whole = " AS " + dollarQuoted(strings.TrimSpace(body))
 	}
 	return row{"oid": OID(tr.ID), "definition": head + quoted(t.Schema().Name) + "." + quoted(t.Name()) + full + whole, "pretty": head + quoted(t.Name()) + pretty + body}
+}
+
+// triggerClauses are those between the table and FOR EACH.
+func triggerClauses(tr *cluster.TableTrigger) (out string) {
+	if tr.Constraint {
+		if !tr.Deferrable {
+			out += " NOT"
+		}
+		out += " DEFERRABLE INITIALLY "
+		if tr.Deferred {
+			out += "DEFERRED"
+		} else {
+			out += "IMMEDIATE"
+		}
+	}
+	if tr.OldTable != "" || tr.NewTable != "" {
+		out += " REFERENCING"
+	}
+	if tr.OldTable != "" {
+		out += " OLD TABLE AS " + quoted(tr.OldTable)
+	}
+	if tr.NewTable != "" {
+		out += " NEW TABLE AS " + quoted(tr.NewTable)
+	}
+	return out
 }
 
 // dollarQuoted is a body that psql, which restores dumps, does not cut at its semicolons.

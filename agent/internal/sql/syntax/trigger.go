@@ -88,13 +88,27 @@ func convertTrigger(n *pg.CreateTrigStmt) (*CreateTrigger, *Error) {
 		}
 	}
 	for _, t := range n.GetTransitionRels() {
-		if r := t.GetTriggerTransition(); r.GetIsNew() {
-			out.NewTable = r.GetName()
-		} else {
-			out.OldTable = r.GetName()
+		if err := out.transition(t.GetTriggerTransition()); err != nil {
+			return nil, err
 		}
 	}
 	return out, out.names(n)
+}
+
+// transition reads one name that REFERENCING gives.
+func (c *CreateTrigger) transition(r *pg.TriggerTransition) *Error {
+	name, word := &c.OldTable, "OLD TABLE"
+	if r.GetIsNew() {
+		name, word = &c.NewTable, "NEW TABLE"
+	}
+	switch {
+	case !r.GetIsTable():
+		return &Error{Code: codeNotSupported, Message: "ROW variable naming in the REFERENCING clause is not supported", Hint: "Use OLD TABLE or NEW TABLE for naming transition tables."}
+	case *name != "":
+		return &Error{Code: "42P17", Message: word + " cannot be specified multiple times"}
+	}
+	*name = r.GetName()
+	return nil
 }
 
 // names reads what may be refused of it.
