@@ -11,7 +11,8 @@ import (
 type Index struct {
 	ID   ObjectID `json:"id"`
 	Name string   `json:"name"`
-	// Method is InvertedMethod for an index with several entries of a row; "": btree.
+	// Method is InvertedMethod for an index with several entries of a row, or HashMethod; "":
+	// btree.
 	Method string `json:"method,omitempty"`
 	// Unique says that no two rows have equal values, nulls being equal to nothing unless
 	// NullsNotDistinct says so.
@@ -42,6 +43,10 @@ type Index struct {
 
 // InvertedMethod is Index.Method of an inverted index: PostgreSQL's name of such.
 const InvertedMethod = "gin"
+
+// HashMethod is Index.Method of one that was asked for as such: it is as a btree is, and only
+// called so.
+const HashMethod = "hash"
 
 // UniqueConstraint and PrimaryConstraint are Index.Constraint of a UNIQUE constraint, and of
 // a primary key that does not say where rows are.

@@ -28,6 +28,9 @@ type TableChange struct {
 	// Leaves are constraints, and indexes of such among Drops, that stay if the change comes
 	// to nothing, by their ids: it puts others in their stead.
 	Leaves []ObjectID `json:"leaves,omitempty"`
+	// Repairs are indexes whose entries are compared with the rows, and made right. Nothing
+	// else is changed then.
+	Repairs []ObjectID `json:"repairs,omitempty"`
 	// Move says that it goes to another pool, as its descriptor says, and From and To what
 	// the pools are called. Nothing else is changed then. Converts says that it stays in its
 	// pool, and that its rows are written anew with columns of other types.
@@ -38,7 +41,9 @@ type TableChange struct {
 }
 
 // Proves reports whether the change may turn out to be one that the rows do not allow.
-func (t *TableChange) Proves() bool { return len(t.Indexes) > 0 || t.Validates() || t.Move }
+func (t *TableChange) Proves() bool {
+	return len(t.Indexes) > 0 || t.Validates() || t.Move || len(t.Repairs) > 0
+}
 
 // Validates reports whether rows are to be looked at, and nothing is written.
 func (t *TableChange) Validates() bool {
@@ -51,7 +56,7 @@ func (t *TableChange) With(other *TableChange) *TableChange {
 	out.NotNull, out.Added = slices.Concat(t.NotNull, other.NotNull), slices.Concat(t.Added, other.Added)
 	out.Checks, out.ForeignKeys = slices.Concat(t.Checks, other.Checks), slices.Concat(t.ForeignKeys, other.ForeignKeys)
 	out.Indexes, out.Drops, out.Gone = slices.Concat(t.Indexes, other.Indexes), slices.Concat(t.Drops, other.Drops), slices.Concat(t.Gone, other.Gone)
-	out.Leaves = slices.Concat(t.Leaves, other.Leaves)
+	out.Leaves, out.Repairs = slices.Concat(t.Leaves, other.Leaves), slices.Concat(t.Repairs, other.Repairs)
 	return &out
 }
 
@@ -73,6 +78,7 @@ func (t *TableChange) Of(rows *Collection) *TableChange {
 	gone := func(id ObjectID) bool {
 		return !slices.ContainsFunc(rows.Indexes, func(x Index) bool { return x.ID == id })
 	}
+	out.Repairs = slices.DeleteFunc(slices.Clone(t.Repairs), gone)
 	out.Move = t.Move && rows.Move != nil
 	out.Indexes, out.Drops = slices.DeleteFunc(slices.Clone(t.Indexes), gone), slices.DeleteFunc(slices.Clone(t.Drops), gone)
 	return &out

@@ -13,12 +13,12 @@ import (
 const (
 	PhaseFence    = "fence"     // no range takes writes of those who do not know the new form
 	PhaseMaintain = "maintain"  // of indexes and moves: nor of those who do not write what is new
-	PhaseFill     = "fill"      // of indexes: the rows that are there get their entries
+	PhaseFill     = "fill"      // of indexes, also of REINDEX: the rows that are there get their entries
 	PhaseValidate = "validate"  // the rows that are there are looked at
 	PhaseTakeBack = "take-back" // of one that has failed: the table becomes what it was
 	PhaseRelease  = "release"   // of indexes that go: nobody reads them, then nobody writes them
 	PhaseCopy     = "copy"      // of a move: rows and entries are written in the other pool, too
-	PhaseCompare  = "compare"   // of a move: both places are looked at, from both sides
+	PhaseCompare  = "compare"   // of a move: both places are looked at, from both sides; of REINDEX: entries without their rows go
 	PhaseSwitch   = "switch"    // of a move: the old place is closed, and the table in the new one
 )
 
@@ -27,6 +27,9 @@ const (
 func schemaPhases(what *cluster.TableChange) []cluster.Phase {
 	if what.Move {
 		return phases(PhaseFence, PhaseMaintain, PhaseCopy, PhaseCompare, PhaseSwitch)
+	}
+	if len(what.Repairs) > 0 {
+		return phases(PhaseFill, PhaseCompare)
 	}
 	var names []string
 	if what.Proves() {

@@ -212,6 +212,8 @@ func (s *Session) executeObjects(ctx context.Context, node syntax.Node, at time.
 		return s.createIndex(ctx, node, at)
 	case *syntax.DropIndex:
 		return s.dropIndex(ctx, node)
+	case *syntax.Reindex:
+		return s.reindex(ctx, node)
 	case *syntax.ChangeOwner:
 		return s.changeOwner(ctx, node)
 	case *syntax.Do:

@@ -184,7 +184,7 @@ func (c *schemaChange) through(ctx context.Context, until time.Time, of []placeW
 			c.op.Failure = failure
 			return c.at(operation.PhaseTakeBack, "", nil, c.op.Rows), nil
 		}
-		if c.op.Phase == operation.PhaseCopy {
+		if c.op.Phase == operation.PhaseCopy || len(c.what.Repairs) > 0 {
 			c.op.Rows += uint64(len(next.rows))
 		}
 		if at = next.next; !next.more {
@@ -192,7 +192,7 @@ func (c *schemaChange) through(ctx context.Context, until time.Time, of []placeW
 		}
 		c.op.Cursor = append([]byte{byte(n)}, at.encode()...)
 		if n < len(of) && (!time.Now().Before(until) || c.cancelled()) {
-			note := fmt.Sprintf("%d rows and entries are copied; %s, %d of %d, about %.1f %%", c.op.Rows, of[n].what, n+1, len(of), at.done())
+			note := fmt.Sprintf("%d rows and entries are done; %s, %d of %d, about %.1f %%", c.op.Rows, of[n].what, n+1, len(of), at.done())
 			return c.at(c.op.Phase, note, c.op.Cursor, c.op.Rows), nil
 		}
 		if err := pace.take(ctx, time.Since(began), len(next.rows)); err != nil {

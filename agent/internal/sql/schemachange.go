@@ -67,6 +67,8 @@ func (c *schemaChange) cancelled() bool {
 func (c *schemaChange) step(ctx context.Context, until time.Time) (operation.SchemaProgress, error) {
 	c.see()
 	switch {
+	case len(c.what.Repairs) > 0:
+		return c.reindex(ctx, until)
 	case c.what.Move && c.object == nil && !c.what.Converts:
 		return c.ended(cluster.OpSucceeded, fmt.Sprintf("table %q was dropped, or truncated, which has it be where it was to be", c.what.Name), nil), nil
 	case c.what.Move && c.object != nil:

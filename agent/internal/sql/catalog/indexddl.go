@@ -129,7 +129,7 @@ func (s Scope) describeIndex(table *cluster.Object, stmt *syntax.CreateIndex) (*
 		}
 	}
 	x := &cluster.Index{Name: stmt.Name, Unique: stmt.Unique, NullsNotDistinct: stmt.Unique && stmt.NullsNotDistinct}
-	if stmt.Method == cluster.InvertedMethod {
+	if stmt.Method == cluster.InvertedMethod || stmt.Method == cluster.HashMethod {
 		x.Method = stmt.Method
 	}
 	var err error
@@ -149,7 +149,7 @@ func (s Scope) describeIndex(table *cluster.Object, stmt *syntax.CreateIndex) (*
 			}
 		}
 		c := cluster.IndexColumn{Expression: e.Expr, Descending: e.Descending, NullsFirst: e.Descending}
-		if x.Method != "" && e.OpClass.Name == pathOps {
+		if x.Method == cluster.InvertedMethod && e.OpClass.Name == pathOps {
 			c.OpClass = pathOps
 		}
 		if e.NullsFirst != nil {
@@ -185,9 +185,13 @@ func indexMethod(stmt *syntax.CreateIndex) error {
 	switch stmt.Method {
 	case "", "btree":
 		return nil
-	case cluster.InvertedMethod:
+	case cluster.InvertedMethod, cluster.HashMethod:
+	case "brin":
+		return syntax.Unsupported("an index USING brin", "Use btree: rows are not stored in the order in which they come.")
+	case "gist", "spgist":
+		return syntax.Unsupported("an index USING "+stmt.Method, "Use btree, or gin for jsonb.")
 	default:
-		return &syntax.Error{Code: "0A000", Message: fmt.Sprintf("access method %q is not supported", stmt.Method), Hint: "Use btree, or gin for jsonb."}
+		return &syntax.Error{Code: "42704", Message: fmt.Sprintf("access method %q does not exist", stmt.Method)}
 	}
 	no := func(what string) error {
 		return &syntax.Error{Code: "0A000", Message: fmt.Sprintf("access method %q does not support %s", stmt.Method, what)}
@@ -197,6 +201,8 @@ func indexMethod(stmt *syntax.CreateIndex) error {
 		return no("unique indexes")
 	case len(stmt.Include) > 0:
 		return no("included columns")
+	case len(stmt.Elements) > 1 && stmt.Method == cluster.HashMethod:
+		return no("multicolumn indexes")
 	case len(stmt.Elements) > 1:
 		return syntax.Unsupported("an inverted index of several columns", "Make one of each.")
 	case stmt.Elements[0].Descending:
@@ -210,7 +216,7 @@ func indexMethod(stmt *syntax.CreateIndex) error {
 // opClass refuses an operator class that an index cannot have.
 func opClass(x *cluster.Index, name string) error {
 	known := strings.HasSuffix(name, "_ops") && !strings.Contains(name, "trgm") && name != pathOps
-	if x.Method != "" {
+	if x.Method == cluster.InvertedMethod {
 		known = name == pathOps || name == "jsonb_ops"
 	}
 	if name == "" || known {

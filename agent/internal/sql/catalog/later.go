@@ -28,7 +28,7 @@ func (d *Draft) carryOn(what *cluster.TableChange) {
 		return
 	}
 	i := slices.IndexFunc(d.later, func(other *cluster.TableChange) bool {
-		return other.Table == what.Table && other.Validate == what.Validate
+		return other.Table == what.Table && other.Validate == what.Validate && (len(other.Repairs) > 0) == (len(what.Repairs) > 0)
 	})
 	if i < 0 {
 		d.later = append(d.later, what)

@@ -1,9 +1,11 @@
 package exec
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/datastate"
@@ -181,4 +183,67 @@ func (b *Backfill) missing(ctx context.Context, made []entry, ts hlc.Timestamp) 
 		}
 	}
 	return left, nil
+}
+
+// Repair writes the entries of rows, as they were at ts, that are missing.
+func (b *Backfill) Repair(ctx context.Context, rows []kv.Row, ts hlc.Timestamp) error {
+	for _, of := range b.Of {
+		if err := b.fill(ctx, of, rows, ts, true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Weed deletes entries of an index, as they were at ts, that no row had then. One that
+// somebody has written since is as it has to be.
+func (b *Backfill) Weed(ctx context.Context, of *queryplan.Entries, entries []kv.Row, ts hlc.Timestamp) error {
+	for part := range slices.Chunk(entries, keyBatch) {
+		var keys [][]byte
+		var found []kv.Row
+		for i := range part {
+			if _, primary, _, err := of.Index.Split(part[i].Key, part[i].Value); err == nil {
+				keys, found = append(keys, primary), append(found, part[i])
+			} else if err := b.weed(ctx, of.Index, part[i].Key, ts); err != nil { // it is none
+				return err
+			}
+		}
+		rows, err := b.Run.DB.Get(ctx, kv.GetRequest{TS: ts, Pool: b.Table.Pool(), Collection: b.Table.ID(), Keys: keys})
+		if err != nil {
+			return fmt.Errorf("look for rows of entries of index %q: %w", of.Index.Name(), err)
+		}
+		for i := range found {
+			has, err := b.has(of, &rows[i], found[i].Key)
+			if err == nil && !has {
+				err = b.weed(ctx, of.Index, found[i].Key, ts)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// weed deletes an entry that nobody has written since ts.
+func (b *Backfill) weed(ctx context.Context, x *catalog.Index, key []byte, ts hlc.Timestamp) error {
+	m := kv.Mutation{Pool: x.Entries.Pool(), Collection: x.Entries.ID(), Key: key, Delete: true, Expect: datastate.NotNewerThan, ExpectTS: ts, Schema: x.Entries.Version()}
+	var written *kv.ConditionError
+	if _, err := b.Run.DB.Write(ctx, []kv.Mutation{m}, kv.WriteOptions{Yield: true}); err != nil && !errors.As(err, &written) {
+		return fmt.Errorf("delete an entry of index %q: %w", x.Name(), err)
+	}
+	return nil
+}
+
+// has reports whether a row has the entry with the key.
+func (b *Backfill) has(of *queryplan.Entries, row *kv.Row, key []byte) (bool, error) {
+	if row.Value == nil {
+		return false, nil
+	}
+	values := make([]datum.Datum, len(b.Table.Columns))
+	if err := b.Table.DecodeRow(row.Key, row.Value, values); err != nil {
+		return false, err
+	}
+	list, err := b.Run.entriesIn(of, values, row.Key)
+	return slices.ContainsFunc(list, func(e entry) bool { return bytes.Equal(e.key, key) }), err
 }

@@ -51,6 +51,8 @@ func Statement(in catalog.Scope, owners Owners, node syntax.Node) error {
 		return may.ownSchedules(node.Names...)
 	case *syntax.DropIndex:
 		return may.dropIndexes(node)
+	case *syntax.Reindex:
+		return may.reindex(node)
 	case *syntax.AlterCollection:
 		return may.alter(node)
 	case *syntax.Rename:
@@ -367,6 +369,21 @@ func (p *permitting) dropIndexes(node *syntax.DropIndex) error {
 		}
 	}
 	return nil
+}
+
+func (p *permitting) reindex(node *syntax.Reindex) error {
+	switch node.Kind {
+	case "INDEX":
+		return p.ownIndex(node.Name)
+	case "TABLE":
+		return p.ownRelation(node.Name)
+	case "SCHEMA":
+		return p.ownTarget(syntax.Target{Kind: syntax.KindSchema, Name: node.Name})
+	}
+	if node.Name.Name == "" {
+		return nil // of those of its tables that the role owns
+	}
+	return p.ownTarget(syntax.Target{Kind: syntax.KindDatabase, Name: node.Name})
 }
 
 func (p *permitting) rename(node *syntax.Rename) error {

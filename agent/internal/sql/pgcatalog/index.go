@@ -29,8 +29,11 @@ func (in *Input) indexClasses(t *catalog.Table) []row {
 }
 
 func methodOID(x *catalog.Index) int {
-	if x.Desc.Method == cluster.InvertedMethod {
+	switch x.Desc.Method {
+	case cluster.InvertedMethod:
 		return ginAM
+	case cluster.HashMethod:
+		return hashAM
 	}
 	return btreeAM
 }

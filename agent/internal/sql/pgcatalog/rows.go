@@ -22,6 +22,7 @@ const (
 	heapAM               = 2
 	btreeAM              = 403
 	ginAM                = 2742
+	hashAM               = 405
 	defaultCollation     = 100
 	firstUserOID         = 16384
 	// indexOffset and constraintOffset keep a collection's index and constraint
