@@ -27,7 +27,7 @@ func TestTransitionTables(t *testing.T) {
 		{"update t set a = a + 1 where id < 3", "UPDATE 2"},
 		{"insert into t values (3, 0), (4, 40) on conflict (id) do update set a = t.a * 2", "INSERT 0 2"},
 		{"delete from t where id > 2", "DELETE 2"},
-		{"select what, rows, was, now from log order by n", "ins|3|NULL|60\nins|0|NULL|NULL\nUPDATESTATEMENT|1|10|11\nUPDATESTATEMENT|2|20|21\nUPDATESTATEMENT|3|30|60\nins|1|NULL|40\nDELETE|2|60|NULL\nDELETE|2|40|NULL\nSELECT 8"},
+		{"select what, rows, was, now from log order by what, rows, was", "DELETE|2|40|NULL\nDELETE|2|60|NULL\nUPDATESTATEMENT|1|10|11\nUPDATESTATEMENT|2|20|21\nUPDATESTATEMENT|3|30|60\nins|0|NULL|NULL\nins|1|NULL|40\nins|3|NULL|60\nSELECT 8"},
 		{"select count(*) from newtab", "0\nSELECT 1"},
 		{"select count(*) from gone", `42P01 relation "gone" does not exist`},
 		{"select pg_get_triggerdef(oid) from pg_trigger where tgname = 'u'", "CREATE TRIGGER u AFTER UPDATE ON public.t REFERENCING OLD TABLE AS o NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION upd()\nSELECT 1"},
