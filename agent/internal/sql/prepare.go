@@ -3,7 +3,6 @@ package sql
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -147,57 +146,11 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 		return err
 	}
 	p.found, p.searchPath = nil, scope.SearchPath()
-	var unsettled error
-	lookup := func(schema, name string) (*catalog.Table, bool) {
-		if s.transition(schema, name) != nil {
-			return nil, false
-		}
-		_, schema = catalog.RightsIn(schema)
-		t, ok := scope.Table(schema, name)
-		p.found = append(p.found, found{schema: schema, name: name, table: t})
-		if ok {
-			unsettled = errors.Join(unsettled, scope.Settled(t))
-		}
-		if ok && s.before != 0 {
-			old, err := scope.Before(t, uint64(s.before))
-			return old, err == nil
-		}
-		return t, ok
-	}
-	view := func(schema, name string) (*catalog.View, bool) {
-		if s.transition(schema, name) != nil {
-			return nil, false
-		}
-		_, schema = catalog.RightsIn(schema)
-		v, ok := scope.FindView(schema, name)
-		if ok {
-			p.found = append(p.found, found{schema: schema, name: name, view: v})
-		}
-		return v, ok
-	}
+	names := &names{session: s, of: p, scope: scope}
 	planner := &queryplan.Planner{
 		Params: p.announced, Slow: s.server.cfg.Duck, SlowFirst: !s.settings.FastPath() || s.slowly,
-		Lookup: lookup, View: view, Filling: s.filling, Policies: s.policies(p),
+		Lookup: names.table, View: names.view, Resolve: names.resolve, Filling: s.filling, Policies: s.policies(p),
 		Sequence: func(name syntax.Name) (cluster.ObjectID, error) { return p.sequence(scope, name) },
-		Resolve: func(schema, name string) (*duck.Table, bool) {
-			if t := s.transition(schema, name); t != nil {
-				return t.table, true
-			}
-			role, schema := catalog.RightsIn(schema)
-			if t, ok := lookup(schema, name); ok {
-				out := slowTable(t)
-				out.Rights = role
-				return out, true
-			}
-			if v, ok := view(schema, name); ok {
-				return slowView(v), true
-			}
-			if o, ok := scope.Relation(syntax.Name{Schema: schema, Name: name}); ok && o.Sequence != nil {
-				p.found = append(p.found, found{schema: schema, name: name, sequence: o.ID})
-				return slowSequence(scope, o, pgcatalog.OID(o.ID)), true
-			}
-			return s.server.systemTable(schema, name)
-		},
 		Session: duck.Session{User: s.user, SessionUser: s.sessionUser(), Database: s.options.Database, SearchPath: p.searchPath, Temporary: temporaryOf(scope), TimeZone: p.basis.timeZone, PID: s.options.PID, Version: s.server.version, Registry: s.registry,
 			Client: s.clientAddress(),
 			Setting: func(name string) (string, bool) {
@@ -213,7 +166,7 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 		return r, err
 	}
 	plan, resolved, err := planned(ctx, planner, q)
-	if err = cmp.Or(unsettled, err); err != nil {
+	if err = cmp.Or(names.unsettled, err); err != nil {
 		return systemColumn(err)
 	}
 	if p.resolved = resolved; resolved != nil {

@@ -169,11 +169,11 @@ func (a *Access) explain(table *catalog.Table, reverse bool) *Step {
 }
 
 func (a *Access) explainIndex(table *catalog.Table, reverse bool) *Step {
-	what, direction, text := "Index Scan", "Forward", ""
+	what, direction := "Index Scan", "Forward"
 	if a.Covering {
 		what = "Index Only Scan"
 	}
-	text = what
+	text := what
 	if reverse {
 		direction, text = "Backward", what+" Backward"
 	}

@@ -255,21 +255,27 @@ func (r *rewriter) tableFunction(n *pg.Node, rf *pg.RangeFunction) (*pg.Node, *r
 		n = narrowed(n, rf)
 	}
 	nameColumns(rf, name, cols)
-	rel := &relation{known: len(cols) < 2}
+	rel := rowsOf(rf, typ, len(cols))
+	if sub := n.GetRangeSubselect(); sub != nil {
+		sub.Alias = rf.Alias
+	}
+	applyAlias(rel, rf.Alias)
+	return n, rel, nil
+}
+
+// rowsOf is the relation of a function in FROM that gives so many columns.
+func rowsOf(rf *pg.RangeFunction, typ datum.Type, columns int) *relation {
+	rel := &relation{known: columns < 2}
 	for i, c := range rf.Alias.Colnames {
 		col := column{name: c.GetString_().GetSval()}
-		if i == 0 && len(cols) < 2 {
+		if i == 0 && columns < 2 {
 			col.typ, col.written = typ, typ == datum.JSON
 		} else if rf.Ordinality {
 			col.typ = datum.Int8
 		}
 		rel.columns = append(rel.columns, col)
 	}
-	if sub := n.GetRangeSubselect(); sub != nil {
-		sub.Alias = rf.Alias
-	}
-	applyAlias(rel, rf.Alias)
-	return n, rel, nil
+	return rel
 }
 
 // unnestSeveral makes FROM unnest(a, b) a subquery: beside each other in SELECT arrays are

@@ -31,9 +31,9 @@ func (r *rewriter) beforeFunction(f *pg.FuncCall) (finish, error) {
 	if err := undecided(f, name); err != nil {
 		return nil, err
 	}
-	if t := datum.Unknown; name == "pg_size_pretty" && len(f.Args) == 1 {
+	if name == "pg_size_pretty" && len(f.Args) == 1 {
 		_, isText := literal(f.Args[0])
-		if t = r.typeOf(f.Args[0]); t == datum.Int4 || t == datum.Int2 || isText {
+		if t := r.typeOf(f.Args[0]); t == datum.Int4 || t == datum.Int2 || isText {
 			return nil, notUniqueFunction(f, "pg_size_pretty("+r.signature(f)+")")
 		}
 	}
@@ -56,14 +56,8 @@ func (r *rewriter) beforeFunction(f *pg.FuncCall) (finish, error) {
 	if after, err := r.builtinFunction(f, name); after != nil || err != nil {
 		return after, err
 	}
-	if (name == "min" || name == "max") && len(f.Args) == 1 && r.typeOf(f.Args[0]) == datum.JSONB && lastName(f.Args[0].GetFuncCall().GetFuncname()) == "document_field" {
-		return func(n *pg.Node) (*pg.Node, error) {
-			arg := n.GetFuncCall().Args[0]
-			return renamed(n, "arg_"+name, arg, ordered(clone(arg))), nil
-		}, nil
-	}
-	if (name == "min" || name == "max") && len(f.Args) == 1 && slices.Contains(withoutExtremes, r.typeOf(f.Args[0])) {
-		return nil, noFunction(f, name+"("+r.signature(f)+")")
+	if after, err := r.extremeElsewhere(f, name); after != nil || err != nil {
+		return after, err
 	}
 	sortDistinct(f, name)
 	if err := r.decidedArgument(f, name); err != nil {
@@ -73,25 +67,48 @@ func (r *rewriter) beforeFunction(f *pg.FuncCall) (finish, error) {
 		return special(r, f)
 	}
 	if make := r.setOf(f, name); make != nil {
-		if err := r.series(f); err != nil {
-			return nil, err
-		}
-		narrow := name == "generate_series" && r.functionType(f) == datum.Int4
-		return func(n *pg.Node) (*pg.Node, error) {
-			out, cols, err := make(n.GetFuncCall())
-			if err == nil && len(cols) > 1 {
-				return nil, unsupported(f.Location, "%s outside of FROM", name)
-			}
-			if inner := out.GetFuncCall(); err == nil && lastName(inner.Funcname) != "unnest" {
-				if narrow {
-					out = cast(out, "INTEGER[]")
-				}
-				out = call("unnest", out)
-			}
-			return out, err
-		}, nil
+		return r.setInTargets(f, name, make)
 	}
 	return r.ownFunction(f, name)
+}
+
+// extremeElsewhere is min or max of what the engine orders otherwise, or PostgreSQL has none of.
+func (r *rewriter) extremeElsewhere(f *pg.FuncCall, name string) (finish, error) {
+	if name != "min" && name != "max" || len(f.Args) != 1 {
+		return nil, nil
+	}
+	t := r.typeOf(f.Args[0])
+	if t == datum.JSONB && lastName(f.Args[0].GetFuncCall().GetFuncname()) == "document_field" {
+		return func(n *pg.Node) (*pg.Node, error) {
+			arg := n.GetFuncCall().Args[0]
+			return renamed(n, "arg_"+name, arg, ordered(clone(arg))), nil
+		}, nil
+	}
+	if slices.Contains(withoutExtremes, t) {
+		return nil, noFunction(f, name+"("+r.signature(f)+")")
+	}
+	return nil, nil
+}
+
+// setInTargets is a function of several rows outside of FROM.
+func (r *rewriter) setInTargets(f *pg.FuncCall, name string, make func(*pg.FuncCall) (*pg.Node, []string, error)) (finish, error) {
+	if err := r.series(f); err != nil {
+		return nil, err
+	}
+	narrow := name == "generate_series" && r.functionType(f) == datum.Int4
+	return func(n *pg.Node) (*pg.Node, error) {
+		out, cols, err := make(n.GetFuncCall())
+		if err == nil && len(cols) > 1 {
+			return nil, unsupported(f.Location, "%s outside of FROM", name)
+		}
+		if inner := out.GetFuncCall(); err == nil && lastName(inner.Funcname) != "unnest" {
+			if narrow {
+				out = cast(out, "INTEGER[]")
+			}
+			out = call("unnest", out)
+		}
+		return out, err
+	}, nil
 }
 
 // undecided refuses calls of literals that several functions of a name take.

@@ -319,7 +319,7 @@ func (r *rewriter) exprType(e *pg.A_Expr) datum.Type {
 	}
 	switch op {
 	case "+", "-", "*", "/", "%":
-		return arithmeticType(op, left, right)
+		return arithmeticType(left, right)
 	case "||":
 		_, l := literal(e.Lexpr)
 		_, rt := literal(e.Rexpr)
@@ -380,7 +380,7 @@ func listType(e *pg.A_Expr, left, right datum.Type) datum.Type {
 	return datum.Unknown
 }
 
-func arithmeticType(op string, left, right datum.Type) datum.Type {
+func arithmeticType(left, right datum.Type) datum.Type {
 	switch {
 	case left.IsNumber() && right.IsNumber():
 		return wider(left, right)
