@@ -17,6 +17,9 @@ const (
 // documents are functions of json, which stays as it was written, and those that make json
 // or jsonb of arrays. Those of jsonb are package jsonb's.
 var documents = []Function{
+	{Name: JSONMembers, Args: []datum.Type{datum.JSON}, Result: texts1, Eval: ofMembers(datum.Text, func(f field) (datum.Datum, error) { return datum.MakeText(f.key), nil })},
+	{Name: JSONValues, Args: []datum.Type{datum.JSON}, Result: jsons, Eval: ofMembers(datum.JSON, func(f field) (datum.Datum, error) { return one(string(f.value), datum.JSON) })},
+	{Name: JSONValuesText, Args: []datum.Type{datum.JSON}, Result: texts1, Eval: ofMembers(datum.Text, func(f field) (datum.Datum, error) { return one(string(f.value), datum.Text) })},
 	{Name: "json_array_length", Args: []datum.Type{datum.JSON}, Result: datum.Int4, Eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
 		list, ok := written(a[0].S)
 		switch {
@@ -80,13 +83,33 @@ var documents = []Function{
 		default:
 			return datum.Datum{}, fail("22023", "cannot call json_object_keys on a scalar")
 		}
-		fields, err := fieldsOf(a[0].S)
-		out := make([]datum.Datum, len(fields))
-		for i, f := range fields {
-			out[i] = datum.MakeText(f.key)
-		}
-		return datum.MakeArray(datum.Text, out), err
+		return membersOf(a[0].S, datum.Text, func(f field) (datum.Datum, error) { return datum.MakeText(f.key), nil })
 	}},
+}
+
+// membersOf is an array of what each field of an object gives.
+func membersOf(j string, elem datum.Type, of func(field) (datum.Datum, error)) (datum.Datum, error) {
+	fields, err := fieldsOf(j)
+	out := make([]datum.Datum, len(fields))
+	for i, f := range fields {
+		if err == nil {
+			out[i], err = of(f)
+		}
+	}
+	return datum.MakeArray(elem, out), err
+}
+
+// ofMembers is membersOf for json_each and its like, with their errors.
+func ofMembers(elem datum.Type, of func(field) (datum.Datum, error)) func(*Env, []datum.Datum) (datum.Datum, error) {
+	return func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+		switch kind(a[0].S) {
+		case '{':
+			return membersOf(a[0].S, elem, of)
+		case '[':
+			return datum.Datum{}, fail("22023", "cannot deconstruct an array as an object")
+		}
+		return datum.Datum{}, fail("22023", "cannot deconstruct a scalar")
+	}
 }
 
 // JSONOperator is the function that an operator of json is, by the type of its right side;
@@ -126,6 +149,9 @@ const (
 	JSONElements     = "json elements"
 	JSONElementsText = "json elements text"
 	JSONKeys         = "json keys"
+	JSONMembers      = "json members"
+	JSONValues       = "json values"
+	JSONValuesText   = "json values text"
 )
 
 // kind is the first character of a value.

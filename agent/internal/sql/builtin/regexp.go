@@ -14,6 +14,7 @@ var regexps = []Function{
 	{Name: "regexp_replace", Args: []datum.Type{datum.Text, datum.Text, datum.Text, datum.Text}, Optional: 1, Result: datum.Text, Eval: regexpReplace},
 	{Name: "regexp_replace", Args: []datum.Type{datum.Text, datum.Text, datum.Text, datum.Int4, datum.Int4, datum.Text}, Optional: 2, Result: datum.Text, Eval: regexpReplaceNth},
 	{Name: "regexp_match", Args: []datum.Type{datum.Text, datum.Text, datum.Text}, Optional: 1, Result: textArray, Eval: regexpMatch},
+	{Name: RegexpMatches, Args: []datum.Type{datum.Text, datum.Text, datum.Text}, Optional: 1, Result: textArray, Eval: regexpMatches},
 	{Name: "regexp_like", Args: []datum.Type{datum.Text, datum.Text, datum.Text}, Optional: 1, Result: datum.Bool, Eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
 		re, err := pattern("regexp_like", a[1].S, option(a, 2))
 		if err != nil {
@@ -68,6 +69,8 @@ var regexps = []Function{
 const (
 	MatchesRegex   = "~"          // text, pattern, options
 	MatchesSimilar = "similar to" // text, pattern, escape
+	// RegexpMatches gives what regexp_matches does as an array, each text[] of it as json.
+	RegexpMatches = "regexp matches"
 )
 
 // option is an argument that may be left out.
@@ -242,6 +245,19 @@ func regexpMatch(_ *Env, a []datum.Datum) (datum.Datum, error) {
 		return datum.MakeNull(textArray), nil
 	}
 	return groupsOf(re, a[0].S, m), nil
+}
+
+func regexpMatches(env *Env, a []datum.Datum) (datum.Datum, error) {
+	re, global, err := globalPattern(a[1].S, option(a, 2))
+	if err != nil {
+		return datum.Datum{}, err
+	}
+	var out []datum.Datum
+	eachMatch(re, a[0].S, 0, func(m []int) bool {
+		out = append(out, datum.MakeText(string(datum.AppendAsJSON(nil, groupsOf(re, a[0].S, m), env.Location))))
+		return global
+	})
+	return datum.MakeArray(datum.Text, out), nil
 }
 
 func regexpCount(_ *Env, a []datum.Datum) (datum.Datum, error) {

@@ -57,6 +57,9 @@ func (c *compiler) function(n *pg.FuncCall) (Expr, error) {
 	if e, err := c.routine(n); e != nil || err != nil {
 		return e, err
 	}
+	if args, ok := syntax.Positional(n); ok {
+		n = &pg.FuncCall{Funcname: n.GetFuncname(), Args: args, Location: n.GetLocation()}
+	}
 	if n.GetAggFilter() != nil || n.GetOver() != nil || n.GetAggStar() || n.GetAggDistinct() || n.GetAggWithinGroup() ||
 		n.GetFuncVariadic() || len(n.GetAggOrder()) > 0 {
 		return nil, errSlow

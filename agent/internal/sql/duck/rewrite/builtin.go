@@ -38,8 +38,6 @@ func (r *rewriter) builtinFunction(f *pg.FuncCall, name string) (finish, error) 
 		if r.native(f, c) {
 			return nil, nil
 		}
-	case name == "regexp_matches":
-		return nil, unsupported(f.Location, "regexp_matches: use regexp_match, which gives the first match, or regexp_split_to_table, that")
 	case !builtin.Known(name) || other || specials[name] != nil:
 		return nil, nil // there may be one of the engine's
 	case slices.ContainsFunc(f.Args, func(a *pg.Node) bool { return r.typeOf(a) == datum.Unknown }):

@@ -3,6 +3,7 @@ package rewrite
 import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 
+	"github.com/nodedb/nodedb/agent/internal/sql/builtin"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum/jsonb"
 )
@@ -190,7 +191,7 @@ func (r *rewriter) setFunction(f *pg.FuncCall, item *pg.Node) (func(*pg.FuncCall
 	}
 	return func(*pg.FuncCall) (*pg.Node, []string, error) {
 		out, err := after(item)
-		return call("unnest", out), nil, err
+		return elementsOf(name, out), nil, err
 	}, nil
 }
 
@@ -208,10 +209,10 @@ func (r *rewriter) tableFunction(n *pg.Node, rf *pg.RangeFunction) (*pg.Node, *r
 	switch name {
 	case "jsonb_each", "jsonb_each_text":
 		return r.eachMember(f, rf)
+	case "json_each", "json_each_text":
+		return r.eachWritten(f, rf)
 	case "pg_options_to_table":
 		return r.eachOption(f, rf)
-	case "json_each", "json_each_text":
-		return nil, nil, unsupported(f.Location, "%s: cast to jsonb and use jsonb_each, that", name)
 	}
 	if err := undecided(f, name); err != nil {
 		return nil, nil, err
@@ -310,6 +311,32 @@ func (r *rewriter) eachMember(f *pg.FuncCall, rf *pg.RangeFunction) (*pg.Node, *
 	for i, of := range []string{"document_each_keys", values} {
 		g := jsonb.Named(of)[0]
 		arrays[i] = call(g.EngineName(1), jsonArgument(datum.JSONB, clone(f.Args[0])))
+	}
+	return beside(rel, arrays, rf), rel, nil
+}
+
+// eachWritten is eachMember of a json: its values keep their writing.
+func (r *rewriter) eachWritten(f *pg.FuncCall, rf *pg.RangeFunction) (*pg.Node, *relation, error) {
+	name := lastName(f.Funcname)
+	values, typ := builtin.JSONValues, datum.JSON
+	if name == "json_each_text" {
+		values, typ = builtin.JSONValuesText, datum.Text
+	}
+	if t := r.typeOf(f.Args[0]); len(f.Args) != 1 || t != datum.JSON && t != datum.Unknown {
+		return nil, nil, noFunction(f, name+"("+r.signature(f)+")")
+	}
+	r.paramIs(f.Args[0], datum.JSON)
+	if err := r.list(f.Args); err != nil {
+		return nil, nil, err
+	}
+	rel := &relation{known: true, name: name, columns: []column{{name: "key", typ: datum.Text}, {name: "value", typ: typ, written: typ == datum.JSON}}}
+	arrays := make([]*pg.Node, 2)
+	for i, of := range []string{builtin.JSONMembers, values} {
+		c := builtin.Resolve(of, []datum.Type{datum.JSON})
+		arrays[i] = call("nd_list_1", text(c.Signature("UTC")), cast(clone(f.Args[0]), "VARCHAR"))
+	}
+	if typ == datum.JSON {
+		arrays[1] = cast(arrays[1], "JSON[]")
 	}
 	return beside(rel, arrays, rf), rel, nil
 }

@@ -52,6 +52,7 @@ var resultTypes = types(map[datum.Type]string{
 	datum.Numeric:               "div extract",
 	datum.Name:                  "pg_encoding_to_char current_database current_catalog current_schema current_user session_user pg_get_userbyid",
 	datum.Name | datum.Array:    "current_schemas",
+	datum.Text | datum.Array:    "regexp_matches",
 	datum.Inet:                  "inet_client_addr",
 	datum.Regtype:               "pg_typeof to_regtype",
 	datum.ACLItem | datum.Array: "acldefault",

@@ -69,5 +69,6 @@ func (r *rewriter) inline(n *pg.Node) error {
 		if n.Node = in.Expr.Node; r.typeOf(n) != in.Type {
 			n.Node = in.Cast(&pg.Node{Node: in.Expr.Node}).Node
 		}
+		byPosition(pg.MakeListNode([]*pg.Node{n}).ProtoReflect())
 	}
 }

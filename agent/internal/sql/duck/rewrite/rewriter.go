@@ -365,6 +365,9 @@ func (r *rewriter) block(s *pg.SelectStmt) (columns, error) {
 	if err := distinctNames(r.scope.relations); err != nil {
 		return columns{}, err
 	}
+	if err := r.groupedSets(s); err != nil {
+		return columns{}, err
+	}
 	if err := r.condition(s.WhereClause, "WHERE"); err != nil {
 		return columns{}, err
 	}

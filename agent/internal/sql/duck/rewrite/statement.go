@@ -54,6 +54,7 @@ func Rewrite(in Input) (*Statement, error) {
 		return nil, err
 	}
 	tree := proto.Clone(in.Select).(*pg.SelectStmt)
+	byPosition(tree.ProtoReflect())
 	if err := expandRows(tree); err != nil {
 		return nil, err
 	}

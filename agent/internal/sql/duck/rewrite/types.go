@@ -65,7 +65,7 @@ func duckType(sql string) *pg.TypeName {
 	t := &pg.TypeName{Typemod: -1, Location: -1}
 	if elem, ok := strings.CutSuffix(sql, "[]"); ok {
 		t = duckType(elem)
-		t.ArrayBounds = []*pg.Node{{Node: &pg.Node_Integer{Integer: &pg.Integer{Ival: -1}}}}
+		t.ArrayBounds = append(t.ArrayBounds, &pg.Node{Node: &pg.Node_Integer{Integer: &pg.Integer{Ival: -1}}})
 		return t
 	}
 	name, rest, ok := strings.Cut(sql, "(")

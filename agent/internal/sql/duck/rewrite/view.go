@@ -24,6 +24,7 @@ func (r *rewriter) view(table *Table, rv *pg.RangeVar) (*pg.Node, *relation, err
 		return nil, nil, &Error{Code: "54001", Message: "statement is too complex", Hint: "Views may nest 32 deep, and stand for 1000 queries in a statement."}
 	}
 	query := proto.CloneOf(table.Query)
+	byPosition(query.ProtoReflect())
 	if err := expandRows(query); err != nil {
 		return nil, nil, err
 	}
