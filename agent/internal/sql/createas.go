@@ -2,10 +2,12 @@ package sql
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
@@ -116,6 +118,12 @@ func (s *Session) shownColumns(ctx context.Context, text string, q *syntax.Query
 	}
 	var columns []catalog.Column
 	for _, c := range query.plan.Columns {
+		switch {
+		case c.RowType != 0:
+			return nil, syntax.Unsupported("a column of rows of a table", "Select the columns of the row.")
+		case c.Type == datum.Record:
+			return nil, &Error{Code: "42P16", Message: fmt.Sprintf("column \"%s\" has pseudo-type record", c.Name)}
+		}
 		columns = append(columns, catalog.Column{Name: c.Name, Type: c.Type, Modifier: c.Modifier})
 	}
 	return columns, nil

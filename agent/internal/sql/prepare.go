@@ -201,7 +201,7 @@ func (p *Prepared) describe(plan *queryplan.Plan, explain *syntax.Explain) {
 
 // slowTable describes a collection to the slow path.
 func slowTable(t *catalog.Table) *duck.Table {
-	out := &duck.Table{Schema: t.Schema().Name, Name: t.Name(), OID: pgcatalog.TableOID(t), Ref: t, Columns: make([]duck.TableColumn, len(t.Columns))}
+	out := &duck.Table{Schema: t.Schema().Name, Name: t.Name(), OID: pgcatalog.TableOID(t), RowType: pgcatalog.RowTypeOID(pgcatalog.TableOID(t)), Ref: t, Columns: make([]duck.TableColumn, len(t.Columns))}
 	for i, c := range t.Columns {
 		out.Columns[i] = duck.TableColumn{Name: c.Name, Type: c.Type, Modifier: c.Modifier, NotNull: c.NeverNull(), Hidden: c.Hidden}
 	}
@@ -217,6 +217,9 @@ func wireColumns(in []queryplan.Column) []Column {
 	out := make([]Column, len(in))
 	for i, c := range in {
 		out[i] = Column{Name: c.Name, OID: c.Type.OID(), Size: c.Type.Size(), Modifier: c.Modifier}
+		if c.RowType != 0 {
+			out[i].OID = c.RowType
+		}
 		if c.Table != nil {
 			out[i].TableOID = pgcatalog.TableOID(c.Table)
 			out[i].Attr = int16(min(c.Index+1, math.MaxInt16))

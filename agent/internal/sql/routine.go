@@ -219,6 +219,9 @@ func (c *sqlFunction) check(in catalog.Scope, o *cluster.Object) error {
 	for i, column := range last.plan.Columns {
 		types[i] = column.Type
 	}
+	if len(types) == 1 && types[0] == datum.Record && f.Returns.Type != cluster.RecordType {
+		return syntax.Unsupported("a function whose last statement gives a row as a value", "Select the columns of the row.")
+	}
 	if r == nil || len(r.Columns) == 0 {
 		return nil // a record: the call says what it is
 	}

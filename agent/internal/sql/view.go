@@ -174,7 +174,7 @@ func (p *Prepared) populated() error {
 
 // slowView describes a view to the slow path.
 func slowView(v *catalog.View) *duck.Table {
-	out := &duck.Table{Schema: v.Schema().Name, Name: v.Name(), OID: pgcatalog.OID(v.Desc.ID), Query: v.Query, Columns: make([]duck.TableColumn, len(v.Columns))}
+	out := &duck.Table{Schema: v.Schema().Name, Name: v.Name(), OID: pgcatalog.OID(v.Desc.ID), RowType: pgcatalog.RowTypeOID(pgcatalog.OID(v.Desc.ID)), Query: v.Query, Columns: make([]duck.TableColumn, len(v.Columns))}
 	for i, c := range v.Columns {
 		out.Columns[i] = duck.TableColumn{Name: c.Name, Type: c.Type, Modifier: c.Modifier}
 	}

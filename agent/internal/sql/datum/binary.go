@@ -41,6 +41,8 @@ func AppendBinary(dst []byte, d Datum) []byte {
 		return appendArrayBinary(dst, d)
 	}
 	switch d.Type {
+	case Record:
+		return appendRecordBinary(dst, d)
 	case Bool:
 		return append(dst, byte(d.I))
 	case Int2:

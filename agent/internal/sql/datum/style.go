@@ -35,6 +35,8 @@ func AppendStyled(dst []byte, d Datum, s *Style) []byte {
 		return appendArrayText(dst, d, s)
 	}
 	switch {
+	case d.Type == Record:
+		return appendRecordText(dst, d, s)
 	case d.Type == Bytea && s.ByteaEscape:
 		return appendEscaped(dst, d.S)
 	case d.Type == Interval && s.Interval == IntervalVerbose:

@@ -17,6 +17,8 @@ func AppendText(dst []byte, d Datum, loc *time.Location) []byte {
 		return appendArrayText(dst, d, &Style{Location: loc})
 	}
 	switch d.Type {
+	case Record:
+		return appendRecordText(dst, d, &Style{Location: loc})
 	case Bool:
 		if d.I != 0 {
 			return append(dst, 't')

@@ -63,6 +63,8 @@ const (
 	LSN
 	AnyArray
 	lastType = AnyArray
+	// Record is a row as a value. Nothing is stored as one, and no parameter is one.
+	Record = AnyArray + 1
 )
 
 const (
@@ -177,6 +179,8 @@ func (t Type) info() typeInfo {
 		return typeInfo{name: form.Name, sqlName: form.Name, oid: form.OID, arrayOID: form.ArrayOID, size: 4}
 	case e <= lastType:
 		return types[e]
+	case e == Record:
+		return typeInfo{name: "record", sqlName: "record", oid: 2249, arrayOID: 2287, size: -1}
 	}
 	return types[Unknown]
 }

@@ -31,7 +31,8 @@ type prepared struct {
 	types    [][]frame.Type // by slot, of the columns that DuckDB sees
 	params   []datum.Type
 	frames   []frame.Type // of the parameters, the time of the transaction included
-	columns  []Column
+	columns  []Column     // of the engine
+	shown    []Column     // of the statement
 	decoders []columnar.Decoder
 }
 
@@ -129,6 +130,7 @@ func (p *prepared) describe(ctx context.Context) error {
 			return err
 		}
 	}
+	p.shown = p.showColumns()
 	return nil
 }
 
@@ -249,7 +251,7 @@ func (p *prepared) describeColumn(i int, f frame.Field) error {
 	return nil
 }
 
-func (p *prepared) Columns() []Column { return p.columns }
+func (p *prepared) Columns() []Column { return p.shown }
 
 // TableScans are the scans that it may begin, by their slots.
 func (p *prepared) TableScans() []*TableScan { return p.rewrite.Scans }
@@ -319,7 +321,7 @@ func (p *prepared) emit(b *frame.Batch, row []datum.Datum, emit func([]datum.Dat
 				showRegistry(reg, &row[k])
 			}
 		}
-		if err := emit(row); err != nil {
+		if err := emit(p.shownRow(row)); err != nil {
 			return err
 		}
 	}

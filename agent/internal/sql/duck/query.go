@@ -64,6 +64,8 @@ type Column struct {
 	// Table and TableColumn say where a plain column comes from; nil for expressions.
 	Table       *Table
 	TableColumn int
+	// RowType is the OID of the type of a table's rows, if it is one; 0: it is none.
+	RowType uint32
 }
 
 // Executor prepares statements. *Engine is the one that runs DuckDB.

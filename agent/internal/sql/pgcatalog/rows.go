@@ -80,7 +80,7 @@ func (in *Input) classes() []row {
 		if t.Desc.View != nil {
 			kind, populated = "m", t.Desc.View.Populated
 		}
-		out = append(out, row{"oid": TableOID(t), "relname": t.Name(), "relnamespace": OID(t.Schema().ID), "relowner": in.ownerOID(t.Desc), "relam": heapAM, "reltype": TableOID(t) + rowTypeOffset,
+		out = append(out, row{"oid": TableOID(t), "relname": t.Name(), "relnamespace": OID(t.Schema().ID), "relowner": in.ownerOID(t.Desc), "relam": heapAM, "reltype": RowTypeOID(TableOID(t)),
 			"relfilenode": TableOID(t), "reltuples": -1.0, "relhasindex": hasKey(t) || len(t.ShownIndexes()) > 0, "relpersistence": persistence(t.Schema()), "relkind": kind, "relhasrules": kind == "m",
 			"relnatts": len(t.Columns), "relchecks": len(t.Desc.Collection.ShownChecks()), "relispopulated": populated, "relreplident": "d", "relacl": access(t.Desc),
 			"relhastriggers": hasTriggers(t), "relrowsecurity": t.Desc.Collection.RowSecurity, "relforcerowsecurity": t.Desc.Collection.ForceRowSecurity})

@@ -155,3 +155,6 @@ func (in *Input) userParts(c *catalog.Column, r row) {
 		r["udt_name"] = "_" + c.User.Name
 	}
 }
+
+// RowTypeOID is the OID of the type of the rows of the table or view with an OID.
+func RowTypeOID(relation uint32) uint32 { return relation + rowTypeOffset }

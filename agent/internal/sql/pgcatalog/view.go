@@ -37,7 +37,7 @@ func (in *Input) viewClasses() []row {
 			options = []string{"security_invoker=" + option}
 		}
 		out = append(out, row{"oid": v.oid(), "relname": v.Name(), "reloptions": options, "relnamespace": OID(v.Schema().ID), "relowner": in.ownerOID(v.Desc), "relfilenode": 0, "relhasrules": true, "relhastriggers": len(v.Desc.View.Triggers) > 0,
-			"reltype": v.oid() + rowTypeOffset, "reltuples": -1.0, "relpersistence": persistence(v.Schema()), "relkind": "v", "relnatts": len(v.Columns), "relispopulated": true, "relreplident": "n"})
+			"reltype": RowTypeOID(v.oid()), "reltuples": -1.0, "relpersistence": persistence(v.Schema()), "relkind": "v", "relnatts": len(v.Columns), "relispopulated": true, "relreplident": "n"})
 	}
 	return out
 }

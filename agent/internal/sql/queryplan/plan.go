@@ -51,6 +51,8 @@ type Column struct {
 	Modifier int32
 	Table    *catalog.Table // of a plain column, else nil
 	Index    int            // in Table.Columns
+	// RowType is the OID of the type of a table's rows, if it is one; 0: it is none.
+	RowType uint32
 	// Of is the column whose field it is, of a function that gives rows in a column; "":
 	// it is one itself.
 	Of string
@@ -238,7 +240,7 @@ func (p *Planner) slow(ctx context.Context, s *pg.SelectStmt) (duck.Prepared, []
 	}
 	columns := make([]Column, len(prepared.Columns()))
 	for i, c := range prepared.Columns() {
-		columns[i] = Column{Name: c.Name, Type: c.Type, Modifier: c.Modifier}
+		columns[i] = Column{Name: c.Name, Type: c.Type, Modifier: c.Modifier, RowType: c.RowType}
 		if c.Table != nil {
 			if t, ok := c.Table.Ref.(*catalog.Table); ok {
 				columns[i].Table, columns[i].Index = t, c.TableColumn

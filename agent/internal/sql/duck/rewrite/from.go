@@ -59,7 +59,7 @@ func (r *rewriter) table(n *pg.Node, rv *pg.RangeVar) (*pg.Node, *relation, erro
 // scanOf makes nscan(slot) of a table.
 func (r *rewriter) scanOf(table *Table, name string, alias *pg.Alias) (*pg.Node, *relation, error) {
 	s := &Scan{Slot: len(r.scans), Table: table}
-	rel := &relation{name: name, scan: s, known: true}
+	rel := &relation{name: name, scan: s, known: true, of: table}
 	for i, c := range table.Columns {
 		if c.Hidden && !r.hidden[c.Name] {
 			continue

@@ -50,6 +50,8 @@ type rewriter struct {
 	given map[*pg.SortBy]bool
 	// nesting counts macros that name an argument twice within each other.
 	nesting int
+	// records are what the columns of the result are made of where some are rows.
+	records []Record
 	// refused is what is not supported where no error can be returned.
 	refused error
 }
@@ -354,6 +356,10 @@ func (r *rewriter) values(s *pg.SelectStmt) (columns, error) {
 // block rewrites SELECT .. FROM .. WHERE .. without set operations.
 func (r *rewriter) block(s *pg.SelectStmt) (columns, error) {
 	mayWrite := r.mayWrite
+	filled := map[string]bool{}
+	for _, f := range s.FromClause {
+		nullFilled(f, false, filled)
+	}
 	for i, f := range s.FromClause {
 		n, rels, err := r.from(f)
 		if err != nil {
@@ -363,6 +369,9 @@ func (r *rewriter) block(s *pg.SelectStmt) (columns, error) {
 		r.scope.relations = append(r.scope.relations, rels...)
 	}
 	if err := distinctNames(r.scope.relations); err != nil {
+		return columns{}, err
+	}
+	if err := r.takeRows(s, filled); err != nil {
 		return columns{}, err
 	}
 	if err := r.groupedSets(s); err != nil {

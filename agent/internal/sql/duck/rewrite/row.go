@@ -1,6 +1,8 @@
 package rewrite
 
 import (
+	"slices"
+
 	pg "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -23,6 +25,25 @@ func expandRows(tree *pg.SelectStmt) error {
 	most := rowsLeast + rowsFactor*proto.Size(tree)
 	x := rowExpander{left: most}
 	x.expand(tree.ProtoReflect())
+	if err := x.failure(); err != nil || x.left == most {
+		return err
+	}
+	return checkDepth(tree) // in order, each field is below the one before
+}
+
+// expandIn is expandRows of an expression.
+func expandIn(n *pg.Node) error {
+	most := rowsLeast + rowsFactor*proto.Size(n)
+	x := rowExpander{left: most}
+	x.expand(pg.MakeListNode([]*pg.Node{n}).ProtoReflect())
+	if err := x.failure(); err != nil || x.left == most {
+		return err
+	}
+	return deepAt(n.ProtoReflect())
+}
+
+// failure is why comparisons could not be expanded.
+func (x *rowExpander) failure() error {
 	switch {
 	case x.subquery:
 		err := unsupported(-1, "a comparison of a row with that of a subquery")
@@ -32,8 +53,6 @@ func expandRows(tree *pg.SelectStmt) error {
 		return errorf("42601", -1, "unequal number of entries in row expressions")
 	case x.left < 0:
 		return errorf("54001", -1, "the comparisons of rows in this statement are too complex")
-	case x.left < most:
-		return checkDepth(tree) // in order, each field is below the one before
 	}
 	return nil
 }
@@ -49,13 +68,13 @@ func (x *rowExpander) expand(m protoreflect.Message) {
 		if x.left < 0 {
 			return
 		}
-		if t := n.GetNullTest(); len(t.GetArg().GetRowExpr().GetArgs()) > 0 {
+		if t := n.GetNullTest(); len(t.GetArg().GetRowExpr().GetArgs()) > 0 && !hasStar(t.Arg) {
 			n.Node = rowNull(t).Node
 			return
 		}
 		e := n.GetAExpr()
 		left := e.GetLexpr().GetRowExpr().GetArgs()
-		if len(left) == 0 {
+		if len(left) == 0 || hasStar(e.Lexpr) || hasStar(e.Rexpr) {
 			return
 		}
 		op := lastName(e.GetName())
@@ -89,6 +108,20 @@ func (x *rowExpander) expand(m protoreflect.Message) {
 		default:
 		}
 	})
+}
+
+// hasStar reports whether a row, or one of a list of them, has t.* in it: it is compared when
+// the columns of t are known.
+func hasStar(n *pg.Node) bool {
+	for _, row := range append([]*pg.Node{n}, n.GetList().GetItems()...) {
+		if slices.ContainsFunc(row.GetRowExpr().GetArgs(), func(a *pg.Node) bool {
+			_, star := fieldNames(&pg.ColumnRef{Fields: a.GetColumnRef().GetFields()})
+			return star
+		}) {
+			return true
+		}
+	}
+	return false
 }
 
 // rowNull is (a, b) IS [NOT] NULL: of all fields.

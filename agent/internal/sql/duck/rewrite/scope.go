@@ -37,7 +37,8 @@ type relation struct {
 	name    string
 	scan    *Scan // nil: derived
 	columns []column
-	known   bool // columns are all there are
+	known   bool   // columns are all there are
+	of      *Table // whose rows they are; nil: of none
 }
 
 // scope is what names mean within one SELECT.

@@ -46,6 +46,9 @@ func answers(answer func() *pg.Node) special {
 // specialPgTypeof is pg_typeof(value): the number of its type.
 func specialPgTypeof(r *rewriter, f *pg.FuncCall) (finish, error) {
 	if len(f.Args) == 1 {
+		if r.isRow(f.Args[0]) {
+			return nil, unsupported(f.Location, "pg_typeof of a row")
+		}
 		t := r.typeOf(f.Args[0])
 		if _, isText := literal(f.Args[0]); t != datum.Unknown || isText || f.Args[0].GetAConst().GetIsnull() {
 			return func(*pg.Node) (*pg.Node, error) { return cast(integer(int64(t.OID())), "BIGINT"), nil }, nil

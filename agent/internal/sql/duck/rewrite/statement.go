@@ -27,6 +27,8 @@ type Statement struct {
 	Scans []*Scan
 	// Columns are those of the result; nil if a * could not be taken apart here.
 	Columns []Column
+	// Records are what the columns of the result are made of where some are rows; nil: none is.
+	Records []Record
 	// Params are the types of the statement's parameters, datum.Unknown where its
 	// text does not say.
 	Params []datum.Type
@@ -81,7 +83,11 @@ func Rewrite(in Input) (*Statement, error) {
 	for _, n := range r.paramRefs {
 		s.params = append(s.params, param{node: n, ref: n.GetParamRef()})
 	}
+	if r.records != nil && !columns.known {
+		return nil, refuseRow()
+	}
 	if columns.known {
+		s.Records = r.records
 		for _, c := range columns.list {
 			if c.typ == datum.Bpchar && c.modifier <= 0 && c.scan == nil {
 				err := unsupported(0, "a char(n) of several lengths")

@@ -14,6 +14,7 @@ type Table struct {
 	Schema  string
 	Name    string
 	OID     uint32 // what 'name'::regclass answers
+	RowType uint32 // the OID of the type of its rows, 0: it has none
 	Columns []TableColumn
 	// Key holds the indexes in Columns of its primary key's; none: it has none.
 	Key []int

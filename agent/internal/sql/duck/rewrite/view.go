@@ -34,7 +34,7 @@ func (r *rewriter) view(table *Table, rv *pg.RangeVar) (*pg.Node, *relation, err
 	if err != nil {
 		return nil, nil, err
 	}
-	rel := &relation{known: true}
+	rel := &relation{known: true, of: table}
 	alias := &pg.Alias{Aliasname: rv.Relname}
 	if rv.Alias != nil {
 		alias.Aliasname = rv.Alias.Aliasname

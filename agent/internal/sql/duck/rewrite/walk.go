@@ -9,8 +9,10 @@ import (
 // near 4,900 and DuckDB refuses 1,000.
 const maxDepth = 900
 
-func checkDepth(s *pg.SelectStmt) error {
-	if depth(s.ProtoReflect()) > maxDepth {
+func checkDepth(s *pg.SelectStmt) error { return deepAt(s.ProtoReflect()) }
+
+func deepAt(m protoreflect.Message) error {
+	if depth(m) > maxDepth {
 		return &Error{Code: "54001", Message: "statement is too complex", Hint: "Expressions may nest 900 deep."}
 	}
 	return nil

@@ -66,7 +66,7 @@ func formOf(t bind.LogicalType) (form, error) {
 		f.convert, f.child, f.typ = listed, &c, c.typ
 		f.typ.List = true
 	case bind.TypeStruct, bind.TypeMap, bind.TypeUnion, bind.TypeArray, bind.TypeVariant, bind.TypeGeometry, bind.TypeBit, bind.TypeBigNum, bind.TypeEnum:
-		return f, &failure{bind.ErrorTypeNotImplemented, "rows, maps and other nested values in a result"}
+		return f, &failure{bind.ErrorTypeNotImplemented, "ND0A000 a row as a value in this place of a statement is not supported"}
 	default:
 		return simpleForm(f)
 	}
