@@ -15,6 +15,9 @@ func (c *conn) bind(m *pgproto3.Bind) *sql.Error {
 	if err != nil {
 		return err
 	}
+	if fresh := c.session.Redescribed(s.prepared); fresh != s.prepared {
+		s = &statement{prepared: fresh}
+	}
 	if len(m.Parameters) != len(s.params) {
 		return protocolError("bind message supplies %d parameters, but prepared statement %q requires %d",
 			len(m.Parameters), m.PreparedStatement, len(s.params))

@@ -30,6 +30,8 @@ type Session interface {
 	Name(name string, p *sql.Prepared) error
 	Named(name string) (*sql.Prepared, bool)
 	Unname(name string)
+	// Redescribed is a statement as it is described by now.
+	Redescribed(p *sql.Prepared) *sql.Prepared
 	// TxStatus is 'I' outside of a transaction, 'T' in one, 'E' in a failed one.
 	TxStatus() byte
 	// IdleTimeout is how long the session may wait for its client now; 0: for ever.

@@ -85,6 +85,8 @@ func (s *fakeSession) Named(name string) (*sql.Prepared, bool) {
 	return p, ok
 }
 
+func (s *fakeSession) Redescribed(p *sql.Prepared) *sql.Prepared { return p }
+
 func (s *fakeSession) Unname(name string) { delete(s.named, name) }
 
 func (s *fakeSession) Parse(text string) ([]string, error) {

@@ -360,6 +360,18 @@ func (s *Session) describeFetch(p *Prepared, node *syntax.FetchCursor) {
 	}
 }
 
+// Redescribed is p for another portal: what FETCH gives is known when its cursor is there,
+// and that may be a later one than when p was prepared.
+func (s *Session) Redescribed(p *Prepared) *Prepared {
+	node, ok := p.statement.Node.(*syntax.FetchCursor)
+	if !ok {
+		return p
+	}
+	fresh := &Prepared{statement: p.statement}
+	s.describeFetch(fresh, node)
+	return fresh
+}
+
 // closeCursor runs CLOSE.
 func (s *Session) closeCursor(node *syntax.CloseCursor) (string, error) {
 	if node.All {

@@ -86,6 +86,8 @@ func (s *Session) execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 		return s.runQuery(ctx, p, node, args, sink, at)
 	case *syntax.Copy:
 		return s.copy(ctx, p.statement.Text, node, sink, at)
+	case *syntax.PrepareStatement:
+		return s.prepareNamed(ctx, node, p.statement.Text)
 	case *syntax.DeclareCursor:
 		return s.declare(ctx, p, node, args, at)
 	case *syntax.FetchCursor:
@@ -142,8 +144,6 @@ func (s *Session) executeNames(ctx context.Context, node syntax.Node, sink RowSi
 		return s.dropExtension(node)
 	case *syntax.ExecuteStatement:
 		return s.executeNamed(ctx, node, sink, at)
-	case *syntax.PrepareStatement:
-		return s.prepareNamed(ctx, node)
 	case *syntax.Deallocate:
 		return s.deallocate(node)
 	case *syntax.LockTable:

@@ -3,11 +3,14 @@ package sql
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/pgcatalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
@@ -25,27 +28,32 @@ const (
 // share their names.
 type namedStatement struct {
 	prepared *Prepared
-	cost     int64 // of one that PREPARE has made
+	text     string // as the client sent it
+	at       time.Time
+	cost     int64 // of one that PREPARE has made, and so not 0
 }
 
 // Name gives a name to a prepared statement.
-func (s *Session) Name(name string, p *Prepared) error { return s.name(name, p, 0) }
+func (s *Session) Name(name string, p *Prepared) error {
+	return s.name(name, namedStatement{prepared: p, text: p.statement.Text})
+}
 
-func (s *Session) name(name string, p *Prepared, cost int64) error {
+func (s *Session) name(name string, n namedStatement) error {
 	if _, ok := s.named[name]; ok {
 		return &Error{Code: "42P05", Message: fmt.Sprintf("prepared statement %q already exists", name)}
 	}
 	if len(s.named) >= maxNamed {
 		return &Error{Code: "53400", Message: fmt.Sprintf("more than %d prepared statements in one session", maxNamed), Hint: "Close or DEALLOCATE statements that are not needed any more."}
 	}
-	if s.namedCost+cost > maxNamedCost {
+	if s.namedCost+n.cost > maxNamedCost {
 		return &Error{Code: "53200", Message: "out of memory", Detail: fmt.Sprintf("A session may keep %d MiB of statements that PREPARE has made.", maxNamedCost>>20), Hint: "DEALLOCATE statements that are not needed any more."}
 	}
 	if s.named == nil {
 		s.named = map[string]namedStatement{}
 	}
-	s.named[name] = namedStatement{p, cost}
-	s.namedCost += cost
+	n.at = s.server.cfg.Now()
+	s.named[name] = n
+	s.namedCost += n.cost
 	return nil
 }
 
@@ -62,7 +70,7 @@ func (s *Session) Unname(name string) {
 }
 
 // prepareNamed carries PREPARE out.
-func (s *Session) prepareNamed(ctx context.Context, node *syntax.PrepareStatement) (string, error) {
+func (s *Session) prepareNamed(ctx context.Context, node *syntax.PrepareStatement, text string) (string, error) {
 	statement, err := s.server.parsed.Parse(node.Text)
 	if err != nil {
 		return "", err
@@ -78,7 +86,21 @@ func (s *Session) prepareNamed(ctx context.Context, node *syntax.PrepareStatemen
 	if err := s.prepareQuery(ctx, p, statement.Node.(*syntax.Query)); err != nil { //nolint:forcetypeassert // the parser has looked
 		return "", unplaced(err)
 	}
-	return "PREPARE", s.name(node.Name, p, syntax.Cost(node.Text))
+	return "PREPARE", s.name(node.Name, namedStatement{prepared: p, text: text, cost: syntax.Cost(text)})
+}
+
+// shownNamed are the rows of pg_prepared_statements, by name.
+func (s *Session) shownNamed() []pgcatalog.PreparedStatement {
+	var out []pgcatalog.PreparedStatement
+	for _, name := range slices.Sorted(maps.Keys(s.named)) {
+		n := s.named[name]
+		types := []int{}
+		for _, oid := range n.prepared.ParamOIDs {
+			types = append(types, int(oid))
+		}
+		out = append(out, pgcatalog.PreparedStatement{Name: name, Statement: n.text, Prepared: n.at, Parameters: types, FromSQL: n.cost > 0})
+	}
+	return out
 }
 
 // deallocate carries DEALLOCATE out.

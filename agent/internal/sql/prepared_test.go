@@ -20,6 +20,8 @@ func TestPreparedInSQL(t *testing.T) {
 		{"prepare ins as select 1", "42P05 prepared statement \"ins\" already exists"},
 		{"prepare w as with n as (select 1 as x) select x as as_it_is from n;", "PREPARE"},
 		{"execute w", "1\nSELECT 1"},
+		{"select name, statement, prepare_time <= now(), parameter_types, from_sql from pg_prepared_statements where name like 'Q'",
+			"Q|prepare \"Q\" as select a, d + $1::int from t where id = $2|t|{integer,integer}|t\nSELECT 1"},
 		{"prepare d (date) as select count(*) from t where d >= $1", "PREPARE"},
 		{"execute d('2024-01-01')", "3\nSELECT 1"},
 		{"execute d(date '2024-01-01' + 1)", "0\nSELECT 1"},
@@ -36,4 +38,25 @@ func TestPreparedInSQL(t *testing.T) {
 		{"deallocate all", "DEALLOCATE ALL"},
 		{"execute w", "26000 prepared statement \"w\" does not exist"},
 	}...)
+}
+
+// TestFetchPreparedBeforeItsCursor: what FETCH gives is not known when it is prepared.
+func TestFetchPreparedBeforeItsCursor(t *testing.T) {
+	s := newFixture(t, startDuck(t)).open().session
+	p, err := s.Prepare(t.Context(), "fetch all in c", nil)
+	if err != nil || p.Columns != nil {
+		t.Fatalf("%v, %v", p, err)
+	}
+	for _, text := range []string{"begin", "declare c cursor for select n, n::text from generate_series(1, '3') n"} {
+		q, err := s.Prepare(t.Context(), text, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Execute(t.Context(), q, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if now := s.Redescribed(p); len(now.Columns) != 2 {
+		t.Errorf("columns %v", now.Columns)
+	}
 }

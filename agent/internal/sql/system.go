@@ -140,6 +140,7 @@ func (s *Session) catalogInput(ctx context.Context, t *pgcatalog.Table) *pgcatal
 	for _, c := range s.openCursors() {
 		in.Cursors = append(in.Cursors, pgcatalog.Cursor{Name: c.name, Statement: c.text, Hold: c.hold, Binary: c.binary, Scrollable: c.back, Created: c.created})
 	}
+	in.Prepared = s.shownNamed()
 	switch t.Shared() {
 	case pgcatalog.Activity:
 		in.Sessions = s.allSessions(ctx)

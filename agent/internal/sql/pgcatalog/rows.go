@@ -290,10 +290,18 @@ func (in *Input) settings() []row {
 
 // ofSession are the rows of catalogs about the session itself.
 func (in *Input) ofSession(name string) []row {
-	if name == "pg_settings" {
-		return in.settings()
-	}
 	var out []row
+	switch name {
+	case "pg_settings":
+		return in.settings()
+	case "pg_prepared_statements":
+		for _, p := range in.Prepared {
+			// How often plans were used is not counted.
+			out = append(out, row{"name": p.Name, "statement": p.Statement, "prepare_time": p.Prepared, "parameter_types": p.Parameters, "from_sql": p.FromSQL,
+				"generic_plans": nil, "custom_plans": nil})
+		}
+		return out
+	}
 	for _, c := range in.Cursors {
 		out = append(out, row{"name": c.Name, "statement": c.Statement, "is_holdable": c.Hold, "is_binary": c.Binary, "is_scrollable": c.Scrollable, "creation_time": c.Created})
 	}

@@ -63,7 +63,8 @@ type Input struct {
 	// Rights are those of the session's role.
 	Rights   *catalog.Rights
 	Settings []Setting
-	Cursors  []Cursor // of the session
+	Cursors  []Cursor            // of the session
+	Prepared []PreparedStatement // of the session
 	// What all nodes do, if Shared says that the table shows it: sessions, or
 	// transactions and their locks.
 	Sessions     []cluster.Session
@@ -85,6 +86,14 @@ type Cursor struct {
 	Name, Statement          string
 	Hold, Binary, Scrollable bool
 	Created                  time.Time
+}
+
+// PreparedStatement is a row of pg_prepared_statements.
+type PreparedStatement struct {
+	Name, Statement string
+	Prepared        time.Time
+	Parameters      []int // the types
+	FromSQL         bool
 }
 
 // Catalogs are all tables, by schema and name.
@@ -302,7 +311,7 @@ func (t *Table) fill(in *Input) []row {
 		return append(in.users(), adminRoles()...)
 	case "pg_auth_members":
 		return in.members()
-	case "pg_settings", "pg_cursors":
+	case "pg_settings", "pg_cursors", "pg_prepared_statements":
 		return in.ofSession(t.Name)
 	case "pg_stat_activity":
 		return in.activity()

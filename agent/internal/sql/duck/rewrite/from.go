@@ -388,7 +388,13 @@ func (r *rewriter) series(f *pg.FuncCall) error {
 	if lastName(f.Funcname) != "generate_series" {
 		return nil
 	}
-	for _, a := range f.Args {
+	all := r.common(f.Args)
+	for i, a := range f.Args {
+		if _, is := literal(a); is && all.IsInt() {
+			if err := r.typeLiteral(&f.Args[i], all); err != nil {
+				return err
+			}
+		}
 		switch t := r.typeOf(a); {
 		case t == datum.Numeric:
 			return unsupported(f.Location, "generate_series of numeric: give it integers and divide them; this")
