@@ -40,14 +40,14 @@ func (s *Source) planJoins(ctx context.Context, specs []duck.ScanSpec) error {
 	if s.joined, err = queryplan.NewKeyJoins(specs, conditions, wanted); err != nil {
 		return err
 	}
-	s.ahead = map[int][]kv.Row{}
+	s.ahead = map[int][]part{}
 	for {
 		slot, ok := s.joined.Next()
 		if !ok {
 			return nil
 		}
 		scan := s.tableScan(specs[slot].Table, specs[slot].Visible())
-		rows, err := scan.readAhead(ctx, s.joined.Ways(slot))
+		parts, err := scan.readAhead(ctx, s.joined.Ways(slot))
 		if errors.Is(err, errTooMany) {
 			s.joined.Unread(slot)
 			continue
@@ -55,8 +55,8 @@ func (s *Source) planJoins(ctx context.Context, specs []duck.ScanSpec) error {
 		if err != nil {
 			return err
 		}
-		s.ahead[slot] = rows
-		columns, err := scan.decoded(rows, s.joined.Ways(slot))
+		s.ahead[slot] = parts
+		columns, err := scan.decoded(parts)
 		if err != nil {
 			return err
 		}
@@ -69,13 +69,10 @@ func (s *Source) planJoins(ctx context.Context, specs []duck.ScanSpec) error {
 // openJoined begins a scan whose table is joined to others, or they to it.
 func (s *Source) openJoined(ctx context.Context, scan *tableScan, slot int) error {
 	ways := s.joined.Ways(slot)
-	if rows, ok := s.ahead[slot]; ok {
+	if parts, ok := s.ahead[slot]; ok {
 		scan.env = *s.Run.Env
 		scan.env.Session = scan.session
-		if len(ways) > 0 {
-			scan.decoder = scan.decoderOf(&ways[0])
-		}
-		scan.batch = rows
+		scan.parts = parts
 		return nil
 	}
 	if scan.ways = ways; len(ways) == 0 {
@@ -86,9 +83,16 @@ func (s *Source) openJoined(ctx context.Context, scan *tableScan, slot int) erro
 
 var errTooMany = errors.New("more rows than are read ahead")
 
+// part are the rows that were read in one way: others may be entries of an index, or not.
+type part struct {
+	way  queryplan.Access
+	rows []kv.Row
+}
+
 // readAhead reads all rows, if these are few. They are held until the statement ends.
-func (s *tableScan) readAhead(ctx context.Context, ways []queryplan.Access) (out []kv.Row, err error) {
+func (s *tableScan) readAhead(ctx context.Context, ways []queryplan.Access) (out []part, err error) {
 	var held int64
+	count := 0
 	defer func() {
 		s.Close()
 		if err != nil {
@@ -96,6 +100,7 @@ func (s *tableScan) readAhead(ctx context.Context, ways []queryplan.Access) (out
 		}
 	}()
 	for s.ways = ways; len(s.ways) > 0; {
+		out = append(out, part{way: s.ways[0]})
 		if err := s.openNext(ctx); err != nil {
 			return nil, err
 		}
@@ -107,7 +112,7 @@ func (s *tableScan) readAhead(ctx context.Context, ways []queryplan.Access) (out
 			if err != nil {
 				return nil, err
 			}
-			if len(s.keys) > maxAhead || len(out)+len(rows) > maxAhead {
+			if count += len(rows); len(s.keys) > maxAhead || count > maxAhead {
 				return nil, errTooMany
 			}
 			for _, r := range rows {
@@ -116,22 +121,26 @@ func (s *tableScan) readAhead(ctx context.Context, ways []queryplan.Access) (out
 				}
 				held += r.Size()
 			}
-			out = append(out, rows...)
+			last := &out[len(out)-1]
+			last.rows = append(last.rows, rows...)
 		}
 	}
 	return out, nil
 }
 
 // decoded gives the different values of the columns of rows.
-func (s *tableScan) decoded(rows []kv.Row, ways []queryplan.Access) (func(index int, t datum.Type) ([]queryplan.Expr, error), error) {
+func (s *tableScan) decoded(parts []part) (func(index int, t datum.Type) ([]queryplan.Expr, error), error) {
 	values := make([][]datum.Datum, len(s.table.Columns))
-	for _, r := range rows {
-		if err := s.decoderOf(&ways[0]).Decode(r.Key, r.Value, s.row); err != nil {
-			return nil, err
-		}
-		for i, v := range s.row {
-			if s.wanted[i] && !v.Null {
-				values[i] = append(values[i], v)
+	for _, p := range parts {
+		decoder := s.decoderOf(&p.way)
+		for _, r := range p.rows {
+			if err := decoder.Decode(r.Key, r.Value, s.row); err != nil {
+				return nil, err
+			}
+			for i, v := range s.row {
+				if s.wanted[i] && !v.Null {
+					values[i] = append(values[i], v)
+				}
 			}
 		}
 	}

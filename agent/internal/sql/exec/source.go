@@ -27,7 +27,7 @@ type Source struct {
 
 	planned sync.Once
 	joined  *queryplan.KeyJoins // nil: no table is joined by keys
-	ahead   map[int][]kv.Row    // the rows of slots, where they were read
+	ahead   map[int][]part      // the rows of slots, where they were read
 }
 
 // Scan begins to read a table.
@@ -108,6 +108,7 @@ type tableScan struct {
 	ways    []queryplan.Access // that were not begun yet
 	rows    Rows               // nil: they are read by key
 	keys    [][]byte           // that were not read yet
+	parts   []part             // that were read ahead
 	batch   []kv.Row
 	held    int64 // bytes of memory, for batch
 	row     []datum.Datum
@@ -150,6 +151,11 @@ func (s *tableScan) decoderOf(a *queryplan.Access) *catalog.Decoder {
 // Fill appends rows to the batch.
 func (s *tableScan) Fill(ctx context.Context, b *duck.Batch) (done bool, err error) {
 	for !b.Full() {
+		if len(s.batch) == 0 && len(s.parts) > 0 {
+			s.decoder, s.batch = s.decoderOf(&s.parts[0].way), s.parts[0].rows
+			s.parts = s.parts[1:]
+			continue
+		}
 		if len(s.batch) == 0 {
 			if s.batch, err = s.next(ctx); errors.Is(err, io.EOF) {
 				if len(s.ways) == 0 {
