@@ -36,6 +36,8 @@ type found struct {
 	// functions are those that it may call, if it isFunction.
 	functions  []*cluster.Object
 	isFunction bool
+	// body is that of a function which it may call; nil: it is none.
+	body *catalog.Body
 }
 
 // basis is what p would be planned on now.
@@ -66,6 +68,12 @@ func (s *Session) holds(p *Prepared) bool {
 	for _, f := range p.found {
 		if f.isType {
 			if o, _ := scope.UserType(syntax.Name{Schema: f.schema, Name: f.name}); o != f.typ {
+				return false
+			}
+			continue
+		}
+		if f.body != nil {
+			if b, err := scope.Body(f.body.Desc); err != nil || !b.Same(f.body) {
 				return false
 			}
 			continue

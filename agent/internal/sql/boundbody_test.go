@@ -71,6 +71,26 @@ func TestBodiesAreBound(t *testing.T) {
 	}...)
 }
 
+// TestPlansFollowSequencesOfBodies: a body in a plan means the sequence that it was made with,
+// whatever has its name since.
+func TestPlansFollowSequencesOfBodies(t *testing.T) {
+	f := newFixture(t, startDuck(t))
+	f.open().steps([][2]string{
+		{"create sequence s", "CREATE SEQUENCE"},
+		{"create function n() returns bigint return nextval('s')", "CREATE FUNCTION"},
+		{"create function nn() returns bigint return n()", "CREATE FUNCTION"},
+		{"create function k() returns bigint begin atomic select nextval('s'); end", "CREATE FUNCTION"},
+		{"select n(), nn(), k()", "1|2|3\nSELECT 1"},
+		{"select nn()", "4\nSELECT 1"},
+		{"select k()", "5\nSELECT 1"},
+		{"alter sequence s rename to numbers", "ALTER SEQUENCE"},
+		{"select n(), nn(), k()", "6|7|8\nSELECT 1"},
+		{"create sequence s start 1000", "CREATE SEQUENCE"},
+		{"select nn()", "9\nSELECT 1"},
+		{"select k()", "10\nSELECT 1"},
+	}...)
+}
+
 // TestBodiesAreLookedAt: what is wrong with a body is said when the function is made.
 func TestBodiesAreLookedAt(t *testing.T) {
 	f := newFixture(t, startDuck(t))

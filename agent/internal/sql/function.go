@@ -136,8 +136,28 @@ func (s *Session) routines(p *Prepared, scope catalog.Scope, name syntax.Name) [
 			out = append(out, r)
 		}
 		p.foundRows(scope, o)
+		p.foundBody(scope, o, map[cluster.ObjectID]bool{})
 	}
 	return out
+}
+
+// foundBody notes what a body means that may stand in the plan in the place of a call: its
+// sequences stand there by their names.
+func (p *Prepared) foundBody(scope catalog.Scope, o *cluster.Object, seen map[cluster.ObjectID]bool) {
+	if seen[o.ID] {
+		return
+	}
+	seen[o.ID] = true
+	body, err := scope.Body(o)
+	if body == nil || err != nil {
+		return
+	}
+	p.found = append(p.found, found{body: body})
+	for _, id := range o.Needs {
+		if f, ok := scope.Object(id); ok && f.Kind == cluster.KindFunction {
+			p.foundBody(scope, f, seen)
+		}
+	}
 }
 
 // foundRows notes the tables whose rows a function gives: its columns are theirs.
