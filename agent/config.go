@@ -18,6 +18,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/audit"
 	"github.com/nodedb/nodedb/agent/internal/auth"
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/storage"
 )
 
 // Config says how a node runs. It comes from D/node.yaml, then flags.
@@ -70,6 +71,10 @@ type Config struct {
 	// SQLMemory bounds the memory of the SQL worker process, in bytes; default
 	// 1 GiB. Queries that need more spill to disk, or fail with 53200.
 	SQLMemory int64 `yaml:"sqlMemory,omitempty"`
+	// SQLSpill bounds what queries that need more memory put on the disk of the data
+	// directory, in bytes and all together; default: a tenth of that disk, 8 GiB at most.
+	// Queries that need more fail with 53200.
+	SQLSpill int64 `yaml:"sqlSpill,omitempty"`
 	// MaxConnections bounds SQL sessions; default 1000.
 	MaxConnections int `yaml:"maxConnections,omitempty"`
 	// ShortStatements is how many statements that name their rows run at once; default
@@ -198,6 +203,7 @@ func (c *Config) Validate() error {
 	need(c.Memory == 0 || c.Memory >= 256<<20, "memory must be at least 256 MiB, or 0 for the limit of the cgroup or machine")
 	need(c.ViewAge >= 100*time.Millisecond, "viewAge must be at least 100ms")
 	need(c.SQLMemory >= 64<<20, "sqlMemory must be at least 64 MiB")
+	need(c.SQLSpill == 0 || c.SQLSpill >= 64<<20, "sqlSpill must be at least 64 MiB, or 0 for its default")
 	need(c.MaxConnections > 0, "maxConnections must be positive")
 	need(c.ShortStatements >= 0 && c.LongStatements >= 0 && c.WaitingStatements >= 0, "shortStatements, longStatements and waitingStatements must be positive, or 0 for their defaults")
 	need(c.DrainDeadline > 0, "drainDeadline must be positive")
@@ -280,4 +286,17 @@ func (c *Config) Advertised() cluster.Addresses {
 		return net.JoinHostPort(host, port)
 	}
 	return cluster.Addresses{SQL: at(c.ListenSQL), RPC: at(c.ListenRPC), Gossip: at(c.ListenGossip), Admin: at(c.ListenAdmin)}
+}
+
+// spillBytes is SQLSpill, or its default.
+func (c *Config) spillBytes() int64 {
+	const most, share = 8 << 30, 10 // a tenth of the disk
+	if c.SQLSpill > 0 {
+		return c.SQLSpill
+	}
+	_, total := storage.Space(c.DataDir)
+	if total == 0 {
+		return most
+	}
+	return int64(max(min(total/share, most), 64<<20)) //nolint:gosec // at most 8 GiB
 }

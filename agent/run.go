@@ -173,7 +173,7 @@ func (n *Node) runCoordinator(ctx context.Context, ready func()) error {
 }
 
 func (n *Node) runDuck(ctx context.Context, ready func()) error {
-	d, err := duck.Open(ctx, duck.Config{MemoryBytes: n.cfg.SQLMemory, SpillDir: spillDir(n.cfg.DataDir), Logger: n.part("sqlworker")})
+	d, err := duck.Open(ctx, duck.Config{MemoryBytes: n.cfg.SQLMemory, SpillDir: spillDir(n.cfg.DataDir), SpillBytes: n.cfg.spillBytes(), Logger: n.part("sqlworker")})
 	if err != nil {
 		return err
 	}

@@ -23,10 +23,11 @@ const (
 	movedSum      = movedAccounts * 1000
 )
 
-// mover moves a table between pools while others transfer between rows of it, add rows and
-// read.
+// mover has a table copied, to another pool or with a column of another type, while others
+// transfer between rows of it, add rows and read.
 type mover struct {
 	c     *Cluster
+	steps [3]string // what is done to the table, one after the other
 	mu    sync.Mutex
 	added []int64 // rows that a writer was told to be there
 	next  atomic.Int64
@@ -127,12 +128,10 @@ func (m *mover) sumsBy(ctx context.Context, conn *pgx.Conn, rng *rand.Rand, stop
 	}
 }
 
-// move has the table go to a pool, through whoever hears, until it is there.
-func (m *mover) move(ctx context.Context, n *Node, pool string) {
+// move does a step, through whoever hears, until it is done.
+func (m *mover) move(ctx context.Context, n *Node, step string) {
 	m.c.t.Helper()
-	Eventually(m.c.t, 5*time.Minute, "the table is in "+pool, func() error {
-		return m.exec(ctx, n, "ALTER TABLE moved SET POOL "+pool)
-	})
+	Eventually(m.c.t, 5*time.Minute, step, func() error { return m.exec(ctx, n, step) })
 	m.moves.Add(1)
 }
 
@@ -168,15 +167,33 @@ func inPhase(ctx context.Context, n *Node, want string, over <-chan struct{}) bo
 func TestTablesMoveWhileNodesAreKilled(t *testing.T) {
 	t.Parallel()
 	c := Start(t, Options{Nodes: 3})
+	c.sql("CREATE POOL hot WITH (replicas = 3, ranges = 4)")
+	m := &mover{c: c, steps: [3]string{"ALTER TABLE moved SET POOL hot", "ALTER TABLE moved SET POOL default", "ALTER TABLE moved SET POOL hot"}}
+	m.run(t, "CREATE INDEX moved_b ON moved (b) INCLUDE (c)", indexCheck{"Index Only Scan using moved_b on moved",
+		"SELECT id::text || ' ' || b::text || c FROM moved WHERE b + 0 > -1000000", "SELECT id::text || ' ' || b::text || c FROM moved WHERE b > -1000000"})
+}
+
+// TestTypesChangeWhileNodesAreKilled: the same of a column that becomes of other types.
+func TestTypesChangeWhileNodesAreKilled(t *testing.T) {
+	t.Parallel()
+	m := &mover{c: Start(t, Options{Nodes: 3}), steps: [3]string{"ALTER TABLE moved ALTER COLUMN b TYPE numeric",
+		"ALTER TABLE moved ALTER COLUMN b TYPE int4 USING round(b)::int4", "ALTER TABLE moved ALTER COLUMN b TYPE numeric(14, 2)"}}
+	m.run(t, "CREATE INDEX moved_c ON moved (c, id)", indexCheck{"Index Only Scan using moved_c on moved",
+		"SELECT id::text || c FROM moved WHERE c || '' >= 'x'", "SELECT id::text || c FROM moved WHERE c >= 'x'"})
+}
+
+// run makes the table, with an index that is looked at afterwards, and has everything go on at
+// once.
+func (m *mover) run(t *testing.T, index string, check indexCheck) {
+	t.Helper()
+	c := m.c
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
 	defer cancel()
-	c.sql("CREATE POOL hot WITH (replicas = 3, ranges = 4)")
 	c.sql("CREATE TABLE moved (id int8 PRIMARY KEY, a int8 UNIQUE, b int8, c text)")
-	c.sql("CREATE INDEX moved_b ON moved (b) INCLUDE (c)")
+	c.sql(index)
 	c.sql(fmt.Sprintf("INSERT INTO moved SELECT g, g, 1000, 'x' FROM generate_series(0, %d) g", movedAccounts-1))
 	c.sql("INSERT INTO moved SELECT g, g, g, repeat('y', 100) FROM generate_series(100000, 104999) g")
 	drawn := seed.Of(t)
-	m := &mover{c: c}
 	m.next.Store(1_000_000)
 	stop := make(chan struct{})
 	var acked, taken atomic.Int64
@@ -199,23 +216,23 @@ func TestTablesMoveWhileNodesAreKilled(t *testing.T) {
 	close(stop)
 	wg.Wait()
 	t.Logf("%d transfers, %d refused with 40001, %d rows added, %d sums, %d moves", acked.Load(), taken.Load(), len(m.added), m.sums.Load(), m.moves.Load())
-	m.check(ctx, t)
+	m.check(ctx, t, check)
 }
 
-// disturbed moves the table thrice: undisturbed, with its coordinator killed while it
-// copies, and with a node that stands still from the copying on.
+// disturbed does the steps: undisturbed, with the coordinator killed while it copies, and with
+// a node that stands still from the copying on.
 func (m *mover) disturbed(ctx context.Context, acked *atomic.Int64) {
 	m.c.t.Helper()
-	m.move(ctx, m.c.Nodes()[0], "hot")
+	m.move(ctx, m.c.Nodes()[0], m.steps[0])
 	more(m.c.t, "writers get on", acked, 50)
-	for round, pool := range []string{"default", "hot"} {
+	for round, step := range m.steps[1:] {
 		leader := m.c.metaLeader()
 		others := slices.DeleteFunc(slices.Clone(m.c.Nodes()), func(n *Node) bool { return n == leader })
 		over := make(chan struct{})
 		var moving sync.WaitGroup
-		moving.Go(func() { defer close(over); m.move(ctx, others[0], pool) })
+		moving.Go(func() { defer close(over); m.move(ctx, others[0], step) })
 		if !inPhase(ctx, others[0], "copy", over) {
-			m.c.t.Errorf("the copying to %s was over before it was seen", pool)
+			m.c.t.Errorf("the copying by %s was over before it was seen", step)
 		}
 		if round == 0 {
 			leader.Kill()
@@ -232,7 +249,7 @@ func (m *mover) disturbed(ctx context.Context, acked *atomic.Int64) {
 }
 
 // check compares the table with what writers were told, and rows with entries.
-func (m *mover) check(ctx context.Context, t *testing.T) {
+func (m *mover) check(ctx context.Context, t *testing.T, index indexCheck) {
 	t.Helper()
 	n := m.c.Nodes()[0]
 	conn, err := n.Connect(ctx)
@@ -254,11 +271,11 @@ func (m *mover) check(ctx context.Context, t *testing.T) {
 			t.Errorf("row %d, which was acknowledged, is lost", id)
 		}
 	}
-	if got, want := lines(ctx, t, conn, "SELECT (sum(CASE WHEN id < 200 THEN b ELSE 0 END))::text || ' ' || (sum(CASE WHEN id BETWEEN 100000 AND 104999 THEN 1 ELSE 0 END))::text FROM moved"), fmt.Sprintf("%d 5000", movedSum); !slices.Equal(got, []string{want}) {
+	if got, want := lines(ctx, t, conn, "SELECT (sum(CASE WHEN id < 200 THEN b ELSE 0 END))::int8::text || ' ' || (sum(CASE WHEN id BETWEEN 100000 AND 104999 THEN 1 ELSE 0 END))::text FROM moved"), fmt.Sprintf("%d 5000", movedSum); !slices.Equal(got, []string{want}) {
 		t.Errorf("the sum, and how many rows nobody writes, are %q, want %q", got, want)
 	}
 	indexesAgree(ctx, t, n, []indexCheck{
 		{"Index Only Scan using moved_a_key on moved", "SELECT id::text || ' ' || a::text FROM moved WHERE a + 0 >= 0", "SELECT id::text || ' ' || a::text FROM moved WHERE a >= 0"},
-		{"Index Only Scan using moved_b on moved", "SELECT id::text || ' ' || b::text || c FROM moved WHERE b + 0 > -1000000", "SELECT id::text || ' ' || b::text || c FROM moved WHERE b > -1000000"},
+		index,
 	})
 }

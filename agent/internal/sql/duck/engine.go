@@ -24,7 +24,10 @@ type Config struct {
 	// SpillDir is a directory of the worker alone. It is made if it is not there,
 	// and emptied.
 	SpillDir string
-	Logger   *slog.Logger // nil: no log
+	// SpillBytes is how much of its disk statements may take together; 0: 8 GiB. One that
+	// needs more fails with 53200.
+	SpillBytes int64
+	Logger     *slog.Logger // nil: no log
 	// Program is the executable to start; "": this one.
 	Program string
 }
@@ -39,6 +42,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MemoryBytes == 0 {
 		c.MemoryBytes = 1 << 30
+	}
+	if c.SpillBytes == 0 {
+		c.SpillBytes = 8 << 30
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

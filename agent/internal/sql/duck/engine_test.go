@@ -331,6 +331,19 @@ func TestStuckWorkerIsKilled(t *testing.T) {
 	n.check(t, e)
 }
 
+// TestSpillLimit: a query that would fill the disk ends before it does.
+func TestSpillLimit(t *testing.T) {
+	e := open(t, Config{MemoryBytes: 128 << 20, SpillBytes: 64 << 20})
+	_, err := newNumbers(million).run(t.Context(), e, "SELECT id, repeat('x', 500) || id AS y FROM numbers ORDER BY y DESC", nil)
+	if code(err) != "53200" {
+		t.Fatalf("%v, want 53200", err)
+	}
+	newNumbers(10).check(t, e)
+	if r := e.Status().Restarts; r != 0 {
+		t.Errorf("the worker was restarted %d times", r)
+	}
+}
+
 func TestMemoryLimit(t *testing.T) {
 	e := open(t, Config{MemoryBytes: 64 << 20})
 	n := newNumbers(million)

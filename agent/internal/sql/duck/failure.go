@@ -100,6 +100,7 @@ func fromWorker(f *frame.Failure) *Error {
 		return e
 	}
 	if strings.Contains(text, "Out of Memory Error") {
+		println("DBG", f.Message)
 		return outOfMemory()
 	}
 	e := byClass(f.Class)
@@ -114,7 +115,7 @@ func said(f *frame.Failure) error {
 }
 
 func outOfMemory() *Error {
-	return &Error{Code: "53200", Message: "out of memory", Hint: "The statement needs more memory than the SQL worker process may take."}
+	return &Error{Code: "53200", Message: "out of memory", Hint: "The statement needs more memory than the SQL worker process may take (sqlMemory), and more of the disk beside it (sqlSpill), if that would help. A condition of a join may be missing."}
 }
 
 func byClass(class uint32) *Error {

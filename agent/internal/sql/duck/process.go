@@ -146,7 +146,7 @@ func (p *process) lost() *Error {
 }
 
 func (p *process) greet(c Config) error {
-	message, err := json.Marshal(frame.Config{Threads: c.Threads, MemoryBytes: c.MemoryBytes, SpillDir: c.SpillDir})
+	message, err := json.Marshal(frame.Config{Threads: c.Threads, MemoryBytes: c.MemoryBytes, SpillDir: c.SpillDir, SpillBytes: c.SpillBytes})
 	if err != nil {
 		return err
 	}

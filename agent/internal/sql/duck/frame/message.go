@@ -12,6 +12,7 @@ type Config struct {
 	Threads     int
 	MemoryBytes int64
 	SpillDir    string
+	SpillBytes  int64
 }
 
 // Statement is the payload of Run.

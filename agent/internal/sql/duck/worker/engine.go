@@ -71,6 +71,7 @@ func (e *engine) open(c frame.Config) error {
 		{"threads", strconv.Itoa(c.Threads)},
 		{"memory_limit", strconv.FormatInt(c.MemoryBytes>>10, 10) + "KiB"},
 		{"temp_directory", c.SpillDir},
+		{"max_temp_directory_size", strconv.FormatInt(c.SpillBytes>>10, 10) + "KiB"},
 		{"preserve_insertion_order", "false"},
 		{"autoinstall_known_extensions", "false"},
 		{"autoload_known_extensions", "false"},
