@@ -11,7 +11,7 @@ url="postgres://$PGUSER:$PGPASSWORD@$PGHOST:$PGPORT/$PGDATABASE?sslmode=$PGSSLMO
 unset PGHOST PGPORT PGUSER PGPASSWORD PGDATABASE PGSSLMODE PGSSLROOTCERT
 export PGX_TEST_DATABASE="$url" PGX_TEST_TCP_CONN_STRING="$url"
 # Left out are tests of pools which wait for ever for the connection of one that has failed (pgx.txt), and one that is load alone.
-hangs='^(TestPoolSendBatchBeginTxRollbackAfterQueryError|TestPoolCopyFrom|TestTxCopyFrom|TestConnStress)$'
+hangs='^(TestPoolSendBatchBeginTxRollbackAfterQueryError|TestPoolCopyFrom|TestTxCopyFrom|TestConnDestroyedWhenBeginFailsFatally|TestConnStress)$'
 
 # What pgx's testsetup makes, as far as its owner may.
 mkdir setup
