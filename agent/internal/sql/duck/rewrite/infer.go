@@ -327,7 +327,7 @@ func (r *rewriter) exprType(e *pg.A_Expr) datum.Type {
 			return t
 		}
 		for _, both := range [][2]datum.Type{{left, right}, {right, left}} {
-			if t, other := both[0], both[1]; (t == datum.Bytea || t.IsArray()) && (other == t || other == datum.Unknown && (l || rt)) {
+			if t, other := both[0], both[1]; (t == datum.Bytea || t == datum.JSONB || t.IsArray()) && (other == t || other == datum.Unknown && (l || rt)) {
 				return t
 			}
 		}

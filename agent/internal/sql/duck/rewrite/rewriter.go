@@ -78,9 +78,13 @@ func (r *rewriter) query(s *pg.SelectStmt, parent *scope) (columns, error) {
 	var err error
 	switch {
 	case s.Op != pg.SetOperation_SETOP_NONE:
-		out, err = r.setOperation(s)
+		if out, err = r.setOperation(s); err == nil && s.Op != pg.SetOperation_SETOP_NONE {
+			err = r.sortsDocuments(s, out)
+		}
 	case len(s.ValuesLists) > 0:
-		out, err = r.values(s)
+		if out, err = r.values(s); err == nil {
+			err = r.sortsDocuments(s, out)
+		}
 	default:
 		if out, err = r.block(s); err == nil {
 			err = r.sortNames(s)
@@ -392,6 +396,9 @@ func (r *rewriter) block(s *pg.SelectStmt) (columns, error) {
 		return columns{}, err
 	}
 	r.pass(s, out)
+	if err := r.sortsDocuments(s, out); err != nil {
+		return columns{}, err
+	}
 	r.dependent(s, out)
 	r.mayWrite = mayWrite
 	r.writesTargets(s, out)

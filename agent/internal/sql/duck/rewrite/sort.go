@@ -1,6 +1,8 @@
 package rewrite
 
 import (
+	"slices"
+
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
@@ -31,6 +33,29 @@ func (r *rewriter) beforeSort(s *pg.SortBy) (finish, error) {
 		}, nil
 	}
 	return nil, nil
+}
+
+// sortsDocuments has ORDER BY say which jsonb it means by the number or the name of a column of
+// the result: the engine has texts there, and orders them as such.
+func (r *rewriter) sortsDocuments(s *pg.SelectStmt, out columns) error {
+	for _, n := range s.SortClause {
+		by := n.GetSortBy()
+		i := int(by.GetNode().GetAConst().GetIval().GetIval()) - 1
+		if ref := by.GetNode().GetColumnRef(); ref != nil {
+			names, _ := fieldNames(ref)
+			i = slices.IndexFunc(out.list, func(c column) bool { return len(names) == 1 && c.name == names[0] })
+		}
+		if i < 0 || i >= len(out.list) || out.list[i].typ != datum.JSONB {
+			continue
+		}
+		if s.Op != pg.SetOperation_SETOP_NONE || len(s.DistinctClause) > 0 || i >= len(s.TargetList) || len(s.TargetList) != len(out.list) {
+			err := unsupported(by.GetLocation(), "ORDER BY of a jsonb behind DISTINCT, UNION and the like")
+			err.Hint = "Order in a query around it, by the name of its column."
+			return err
+		}
+		by.Node = clone(s.TargetList[i].GetResTarget().GetVal())
+	}
+	return nil
 }
 
 // withinGroup leaves the values that an aggregate orders as they are: it gives one of them.

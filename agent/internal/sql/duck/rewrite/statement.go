@@ -57,6 +57,7 @@ func Rewrite(in Input) (*Statement, error) {
 	}
 	tree := proto.Clone(in.Select).(*pg.SelectStmt)
 	byPosition(tree.ProtoReflect())
+	splitDefaults(tree.ProtoReflect())
 	if err := expandRows(tree); err != nil {
 		return nil, err
 	}

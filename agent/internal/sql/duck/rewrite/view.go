@@ -25,6 +25,7 @@ func (r *rewriter) view(table *Table, rv *pg.RangeVar) (*pg.Node, *relation, err
 	}
 	query := proto.CloneOf(table.Query)
 	byPosition(query.ProtoReflect())
+	splitDefaults(query.ProtoReflect())
 	if err := expandRows(query); err != nil {
 		return nil, nil, err
 	}
