@@ -52,6 +52,29 @@ func sessionText(t datum.Type, f func(*Session) string) Expr {
 	}}
 }
 
+// acts compiles a call of a function that does something.
+func (c *compiler) acts(name string, n *pg.FuncCall) (e Expr, ok bool, err error) {
+	advisory, locks := advisoryFunction(name)
+	signal, signals := signalFunction(name)
+	if !locks && !signals && name != notifyFunction {
+		return nil, false, nil
+	}
+	args, err := c.exprs(n.GetArgs())
+	switch {
+	case err != nil:
+	case locks:
+		e, err = advisoryCall(advisory, args)
+	case signals:
+		e, err = signalCall(signal, args)
+	default:
+		if c.notifies != nil {
+			*c.notifies = true
+		}
+		e, err = notifyCall(args)
+	}
+	return e, true, err
+}
+
 // function compiles a call of a function that Go has. All others are slow.
 func (c *compiler) function(n *pg.FuncCall) (Expr, error) {
 	if e, err := c.routine(n); e != nil || err != nil {
@@ -69,29 +92,8 @@ func (c *compiler) function(n *pg.FuncCall) (Expr, error) {
 		return nil, errSlow
 	}
 	name := names[len(names)-1].GetString_().GetSval()
-	if a, ok := advisoryFunction(name); ok {
-		args, err := c.exprs(n.GetArgs())
-		if err != nil {
-			return nil, err
-		}
-		return advisoryCall(a, args)
-	}
-	if s, ok := signalFunction(name); ok {
-		args, err := c.exprs(n.GetArgs())
-		if err != nil {
-			return nil, err
-		}
-		return signalCall(s, args)
-	}
-	if name == notifyFunction {
-		args, err := c.exprs(n.GetArgs())
-		if err != nil {
-			return nil, err
-		}
-		if c.notifies != nil {
-			*c.notifies = true
-		}
-		return notifyCall(args)
+	if e, ok, err := c.acts(name, n); ok {
+		return e, err
 	}
 	if s := syntax.SequenceFunction(n); s != "" {
 		return c.sequenceCall(s, n)
