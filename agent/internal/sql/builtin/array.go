@@ -52,6 +52,8 @@ var arrays = []Function{
 	{Name: "array_fill", Args: []datum.Type{AnyElement, ints, ints}, Optional: 1, Result: AnyArray, Nulls: true, Eval: fill},
 	{Name: AssignElement, Args: []datum.Type{AnyArray, datum.Int4, AnyElement}, Result: AnyArray, Nulls: true, Eval: assignElement},
 	{Name: AssignSlice, Args: []datum.Type{AnyArray, datum.Int4, datum.Int4, AnyArray}, Result: AnyArray, Nulls: true, Eval: assignSlice},
+	{Name: "num_nulls", Args: []datum.Type{Any}, Variadic: true, Result: datum.Int4, Nulls: true, Eval: countNulls(true)},
+	{Name: "num_nonnulls", Args: []datum.Type{Any}, Variadic: true, Result: datum.Int4, Nulls: true, Eval: countNulls(false)},
 	{Name: "trim_array", Args: []datum.Type{AnyArray, datum.Int4}, Result: AnyArray, Eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
 		n := int64(len(a[0].A.Values))
 		if a[1].I < 0 || a[1].I > n {
@@ -59,6 +61,19 @@ var arrays = []Function{
 		}
 		return datum.MakeArray(a[0].Type.Elem(), slices.Clone(a[0].A.Values[:n-a[1].I])), nil
 	}},
+}
+
+// countNulls counts the arguments that are null, or those that are not.
+func countNulls(null bool) func(*Env, []datum.Datum) (datum.Datum, error) {
+	return func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+		n := int64(0)
+		for i := range a {
+			if a[i].Null == null {
+				n++
+			}
+		}
+		return datum.MakeInt(datum.Int4, n), nil
+	}
 }
 
 // same reports whether two elements are not distinct.

@@ -9,6 +9,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/datastate"
 	"github.com/nodedb/nodedb/agent/internal/hlc"
 	"github.com/nodedb/nodedb/agent/internal/kv"
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/lock"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck"
@@ -119,7 +120,7 @@ func (r *Run) find(ctx context.Context, ch *queryplan.Change, slow SlowRows, fn 
 			f := found{key: key, row: values[:n:n], set: values[n:sets], beside: values[sets:]}
 			if w, own := r.Tx.find(ch.Table, key); own && w.value != nil {
 				f.own = true
-				if f.later, err = ch.Table.Later(w.value); err != nil {
+				if err := f.stored(ch.Table, w.value); err != nil {
 					return err
 				}
 			}
@@ -141,6 +142,18 @@ func (r *Run) find(ctx context.Context, ch *queryplan.Change, slow SlowRows, fn 
 		_, own := r.Tx.find(ch.Table, kr.Key)
 		return true, fn(found{key: kr.Key, row: slices.Clone(row), version: kr.Version, own: own, later: later})
 	})
+}
+
+// stored takes the row from its value: the engine, which has found it, has some values in
+// another form, and what a statement does not set stays as it is.
+func (f *found) stored(table *catalog.Table, value []byte) (err error) {
+	row := make([]datum.Datum, len(table.Columns))
+	if err = table.DecodeRow(f.key, value, row); err != nil {
+		return err
+	}
+	f.row = row
+	f.later, err = table.Later(value)
+	return err
 }
 
 // newRow computes what becomes of a row; nil: it is deleted.
@@ -294,7 +307,7 @@ func (r *Run) lockFound(ctx context.Context, ch *queryplan.Change, rows []found)
 		if changed := now.Version != f.version; ch.Slow != nil {
 			stale = stale || now.Value == nil || now.Version > r.TS
 			if now.Value != nil {
-				if f.later, err = ch.Table.Later(now.Value); err != nil {
+				if err := f.stored(ch.Table, now.Value); err != nil {
 					return nil, false, err
 				}
 			}
