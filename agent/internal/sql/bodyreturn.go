@@ -139,16 +139,17 @@ func (f *frame) returnQuery(ctx context.Context, st *syntax.BodyReturn) error {
 	if f.routine == nil || !f.routine.Object.Function.SetOf {
 		return &Error{Code: "42804", Message: "cannot use RETURN QUERY in a non-SETOF function"}
 	}
-	var rows held
+	rows, release := f.session.hold()
+	defer release()
 	var columns []queryplan.Column
 	var err error
 	if st.Execute != nil {
-		columns, err = f.dynamic(ctx, st.Execute, &rows)
+		columns, err = f.dynamic(ctx, st.Execute, rows)
 	} else {
 		var b *bound
 		if b, err = f.bind(ctx, st.Query.SQL, st.Query.Position); err == nil {
 			columns = b.prepared.plan.Columns
-			_, err = b.run(ctx, f.session, f.at, f.value, &rows)
+			_, err = b.run(ctx, f.session, f.at, f.value, rows)
 		}
 		if err != nil {
 			err = f.inStatement(err, st.Query.SQL)

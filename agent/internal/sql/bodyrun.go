@@ -342,11 +342,13 @@ func (f *frame) count(ctx context.Context, st *syntax.BodyLoop) (flow, error) {
 
 // each carries a loop over rows or elements out.
 func (f *frame) each(ctx context.Context, st *syntax.BodyLoop) (flow, error) {
-	rows, columns, step, err := f.loopRows(ctx, st)
+	rows, release := f.session.hold()
+	defer release()
+	columns, step, err := f.loopRows(ctx, st, rows)
 	if err != nil {
 		return flow{}, f.explain(err, st.Position, step)
 	}
-	for _, row := range rows {
+	for _, row := range rows.rows {
 		if err := f.take(ctx, st.Targets, columns, row); err != nil {
 			return flow{}, f.explain(err, st.Position, step)
 		}
@@ -355,13 +357,12 @@ func (f *frame) each(ctx context.Context, st *syntax.BodyLoop) (flow, error) {
 			return out, err
 		}
 	}
-	f.found.value = datum.MakeBool(len(rows) > 0)
+	f.found.value = datum.MakeBool(len(rows.rows) > 0)
 	return flow{}, nil
 }
 
-// loopRows are what a loop goes over.
-func (f *frame) loopRows(ctx context.Context, st *syntax.BodyLoop) ([][]datum.Datum, []queryplan.Column, string, error) {
-	var rows held
+// loopRows finds what a loop goes over.
+func (f *frame) loopRows(ctx context.Context, st *syntax.BodyLoop, rows *held) ([]queryplan.Column, string, error) {
 	switch {
 	case st.Array != nil:
 		v, err := f.evaluate(ctx, st.Array)
@@ -372,24 +373,24 @@ func (f *frame) loopRows(ctx context.Context, st *syntax.BodyLoop) ([][]datum.Da
 			err = &Error{Code: "42804", Message: fmt.Sprintf("FOREACH expression must yield an array, not type %s", v.Type.SQLName())}
 		}
 		if err != nil {
-			return nil, nil, "FOREACH over array", err
+			return nil, "FOREACH over array", err
 		}
 		for _, e := range v.A.Values {
 			rows.rows = append(rows.rows, []datum.Datum{e})
 		}
-		return rows.rows, []queryplan.Column{{Name: "element", Type: v.Type.Elem()}}, "FOREACH over array", nil
+		return []queryplan.Column{{Name: "element", Type: v.Type.Elem()}}, "FOREACH over array", nil
 	case st.Execute != nil:
-		columns, err := f.dynamic(ctx, st.Execute, &rows)
-		return rows.rows, columns, "FOR over EXECUTE statement", err
+		columns, err := f.dynamic(ctx, st.Execute, rows)
+		return columns, "FOR over EXECUTE statement", err
 	}
 	b, err := f.bind(ctx, st.Query.SQL, st.Query.Position)
 	if err == nil {
-		_, err = b.run(ctx, f.session, f.at, f.value, &rows)
+		_, err = b.run(ctx, f.session, f.at, f.value, rows)
 	}
 	if err != nil {
-		return nil, nil, "FOR over SELECT rows", f.inStatement(err, st.Query.SQL)
+		return nil, "FOR over SELECT rows", f.inStatement(err, st.Query.SQL)
 	}
-	return rows.rows, b.prepared.plan.Columns, "FOR over SELECT rows", nil
+	return b.prepared.plan.Columns, "FOR over SELECT rows", nil
 }
 
 func (f *frame) inStatement(err error, text string) error {
@@ -418,7 +419,9 @@ func (f *frame) query(ctx context.Context, st *syntax.BodyQuery) error {
 	if b.prepared.Columns != nil && st.Into == nil && !perform {
 		return &Error{Code: "42601", Message: "query has no destination for result data"}
 	}
-	sink, rows := RowSink(nobody{}), &held{}
+	rows, release := f.session.hold()
+	defer release()
+	sink := RowSink(nobody{})
 	if st.Into != nil {
 		sink = rows
 	}
@@ -504,8 +507,9 @@ func (f *frame) command(ctx context.Context, text string) error {
 
 // execute carries EXECUTE out.
 func (f *frame) execute(ctx context.Context, st *syntax.BodyExecute) error {
-	var rows held
-	columns, err := f.dynamic(ctx, st, &rows)
+	rows, release := f.session.hold()
+	defer release()
+	columns, err := f.dynamic(ctx, st, rows)
 	if err != nil || st.Into == nil {
 		return err
 	}

@@ -229,6 +229,12 @@ type held struct {
 	rows   [][]datum.Datum
 }
 
+// hold keeps rows of a statement in a body, counted until release.
+func (s *Session) hold() (rows *held, release func()) {
+	memory := s.server.cfg.Memory.Open()
+	return &held{memory: memory}, memory.Close
+}
+
 func (h *held) Describe([]Column) error { return nil }
 
 func (h *held) Row(row []datum.Datum) error {
@@ -354,7 +360,7 @@ func (f *firing) forRows(ctx context.Context, run *exec.Run) (*exec.Triggers, er
 				}
 				continue
 			}
-			if err := run.Memory.Grow(int64(len(was)+len(next))*datumBytes + firedBytes); err != nil {
+			if err := run.Memory.Grow(exec.HeldRow(was)+exec.HeldRow(next)+firedBytes); err != nil {
 				return err
 			}
 			f.queue = append(f.queue, row)
@@ -364,11 +370,8 @@ func (f *firing) forRows(ctx context.Context, run *exec.Run) (*exec.Triggers, er
 	return out, nil
 }
 
-// About what a row takes that waits for its triggers: the values are those of the row.
-const (
-	datumBytes = 48
-	firedBytes = 128
-)
+// firedBytes is about what a row that waits for its triggers takes beside its values.
+const firedBytes = 128
 
 // beforeRow fires BEFORE triggers for a row and gives what is to be written; false: the
 // row is left.

@@ -263,7 +263,7 @@ func (s *Session) rowsOf(ctx context.Context, run *exec.Run) func(*queryplan.Rou
 	return func(r *queryplan.Routine, args []datum.Datum) (out [][]datum.Datum, err error) {
 		err = s.callRows(ctx, run.Env.Statement, r, args, func(row []datum.Datum) error {
 			out = append(out, row)
-			return run.Memory.Grow(int64(len(row)) * datumBytes)
+			return run.Memory.Grow(exec.HeldRow(row))
 		})
 		return out, err
 	}
