@@ -85,3 +85,22 @@ func TestRefreshesAtOnce(t *testing.T) {
 	}
 	wait.Wait()
 }
+
+// TestRefreshIsByTheOwner: whoever refreshes a materialized view, what its query calls has the
+// rights of the owner and no others.
+func TestRefreshIsByTheOwner(t *testing.T) {
+	f := newFixture(t, nil)
+	root := f.as("root")
+	root.want("CREATE ROLE", "create role o1 login")
+	root.want("GRANT", "grant create, usage on schema public to o1")
+	owner := f.as("o1")
+	owner.steps([][2]string{
+		{"create table mine (who text)", "CREATE TABLE"},
+		{"create function secret() returns text language plpgsql volatile as 'begin return current_user; end'", "CREATE FUNCTION"},
+		{"create materialized view m as select secret() as who", "SELECT 1"},
+		{"select who from m", "o1\nSELECT 1"},
+	}...)
+	root.want("REFRESH MATERIALIZED VIEW", "refresh materialized view m")
+	root.want("o1\nSELECT 1", "select who from m")
+	root.want("root\nSELECT 1", "select current_user")
+}

@@ -155,11 +155,23 @@ func (s *Session) refreshMaterialized(ctx context.Context, node *syntax.RefreshM
 			return next, err
 		})
 		if err == nil && !node.WithNoData {
+			defer s.as(made.Owner)()
 			schema, _ := s.scope().Object(made.Parent)
 			_, err = s.fill(ctx, syntax.Name{Schema: schema.Name, Name: made.Name}, query, at)
 		}
 		return tag, err
 	})
+}
+
+// as goes on by the rights of a role: functions that a query of its calls have no others.
+func (s *Session) as(role string) (back func()) {
+	definer := s.definer
+	s.definer = role
+	s.followRole()
+	return func() {
+		s.definer = definer
+		s.followRole()
+	}
 }
 
 // populated refuses to read materialized views that have no rows yet.
