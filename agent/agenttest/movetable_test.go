@@ -173,15 +173,6 @@ func TestTablesMoveWhileNodesAreKilled(t *testing.T) {
 		"SELECT id::text || ' ' || b::text || c FROM moved WHERE b + 0 > -1000000", "SELECT id::text || ' ' || b::text || c FROM moved WHERE b > -1000000"})
 }
 
-// TestTypesChangeWhileNodesAreKilled: the same of a column that becomes of other types.
-func TestTypesChangeWhileNodesAreKilled(t *testing.T) {
-	t.Parallel()
-	m := &mover{c: Start(t, Options{Nodes: 3}), steps: [3]string{"ALTER TABLE moved ALTER COLUMN b TYPE numeric",
-		"ALTER TABLE moved ALTER COLUMN b TYPE int4 USING round(b)::int4", "ALTER TABLE moved ALTER COLUMN b TYPE numeric(14, 2)"}}
-	m.run(t, "CREATE INDEX moved_c ON moved (c, id)", indexCheck{"Index Only Scan using moved_c on moved",
-		"SELECT id::text || c FROM moved WHERE c || '' >= 'x'", "SELECT id::text || c FROM moved WHERE c >= 'x'"})
-}
-
 // run makes the table, with an index that is looked at afterwards, and has everything go on at
 // once.
 func (m *mover) run(t *testing.T, index string, check indexCheck) {

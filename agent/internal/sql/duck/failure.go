@@ -68,7 +68,7 @@ var phrases = []phrase{
 	{regexp.MustCompile(`(?i)value .* is out of range for the destination type|value .* can't be cast .*out of range`), "22003", `value out of range`},
 	{regexp.MustCompile(`(?i)Overflow|out of range`), "22003", `value out of range`},
 	{regexp.MustCompile(`No function matches the given name and argument types '([a-zA-Z0-9_<>=!~*+/|&^%@?-]+)\(`), "42883", `function $1 does not exist for these argument types`},
-	{regexp.MustCompile(`Cannot compare values of type (\S+) and (?:type )?([A-Z0-9_(),\[\]]+)`), "42883", `operator does not exist: these types cannot be compared`},
+	{regexp.MustCompile(`Cannot compare values of type (\S+) and (?:type )?([A-Z0-9_(),\[\]]+)`), "0A000", `a comparison of these types in this statement is not supported`},
 	{regexp.MustCompile(`Cannot mix values of type`), "42804", `the types of alternatives do not match`},
 	{regexp.MustCompile(`(?i)LIMIT.*negative|LIMIT/OFFSET cannot be negative`), "2201W", `LIMIT must not be negative`},
 }
