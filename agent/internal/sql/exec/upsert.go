@@ -44,11 +44,13 @@ func (r *Run) upsertIndexed(ctx context.Context, ins *queryplan.Insert, rows []p
 	}
 	if !ins.Conflict.Primary {
 		var fresh [][]byte
+		seen := map[string]bool{}
 		for i := range u.rows {
 			if own, ok := r.Tx.find(ins.Table, u.rows[i].key); u.there[i].Key == nil {
-				if ok && own.value != nil {
+				if ok && own.value != nil || seen[string(u.rows[i].key)] {
 					return nil, 0, uniqueViolation(ins.Table, u.rows[i].key)
 				}
+				seen[string(u.rows[i].key)] = true
 				fresh = append(fresh, u.rows[i].key)
 			}
 		}
