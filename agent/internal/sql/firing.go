@@ -360,7 +360,7 @@ func (f *firing) forRows(ctx context.Context, run *exec.Run) (*exec.Triggers, er
 				}
 				continue
 			}
-			if err := run.Memory.Grow(exec.HeldRow(was)+exec.HeldRow(next)+firedBytes); err != nil {
+			if err := run.Memory.Grow(exec.HeldRow(was) + exec.HeldRow(next) + firedBytes); err != nil {
 				return err
 			}
 			f.queue = append(f.queue, row)

@@ -33,7 +33,7 @@ func (f *firing) collect(memory *budget.Account, event string, was, next []datum
 	if !f.collects(event) {
 		return nil
 	}
-	if err := memory.Grow(exec.HeldRow(was)+exec.HeldRow(next)+firedBytes); err != nil {
+	if err := memory.Grow(exec.HeldRow(was) + exec.HeldRow(next) + firedBytes); err != nil {
 		return err
 	}
 	if f.written == nil {

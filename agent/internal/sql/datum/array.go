@@ -189,14 +189,19 @@ func appendArrayBinary(dst []byte, d Datum) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, uint32(len(d.A.Values)))
 	dst = binary.BigEndian.AppendUint32(dst, 1)
 	for _, v := range d.A.Values {
-		if v.Null {
-			dst = append(dst, 0xff, 0xff, 0xff, 0xff)
-			continue
-		}
-		mark := len(dst)
-		dst = AppendBinary(append(dst, 0, 0, 0, 0), v)
-		binary.BigEndian.PutUint32(dst[mark:], uint32(len(dst)-mark-4))
+		dst = appendSized(dst, v)
 	}
+	return dst
+}
+
+// appendSized writes the length of a value, or -1 of a null, and the value.
+func appendSized(dst []byte, v Datum) []byte {
+	if v.Null {
+		return append(dst, 0xff, 0xff, 0xff, 0xff)
+	}
+	mark := len(dst)
+	dst = AppendBinary(append(dst, 0, 0, 0, 0), v)
+	binary.BigEndian.PutUint32(dst[mark:], uint32(len(dst)-mark-4))
 	return dst
 }
 

@@ -53,13 +53,7 @@ func appendRecordBinary(dst []byte, d Datum) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, uint32(len(d.A.Values)))
 	for _, v := range d.A.Values {
 		dst = binary.BigEndian.AppendUint32(dst, v.TypeOID())
-		if v.Null {
-			dst = append(dst, 0xff, 0xff, 0xff, 0xff)
-			continue
-		}
-		mark := len(dst)
-		dst = AppendBinary(append(dst, 0, 0, 0, 0), v)
-		binary.BigEndian.PutUint32(dst[mark:], uint32(len(dst)-mark-4))
+		dst = appendSized(dst, v)
 	}
 	return dst
 }

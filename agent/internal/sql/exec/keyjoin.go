@@ -12,9 +12,6 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
 )
 
-// maxAhead bounds the rows that are read ahead of one table.
-const maxAhead = 1000
-
 // joins reports whether tables of the statement are joined by keys, once it was seen which.
 // Scans that begin meanwhile wait.
 func (s *Source) joins(ctx context.Context, specs []duck.ScanSpec) bool {
@@ -112,7 +109,7 @@ func (s *tableScan) readAhead(ctx context.Context, ways []queryplan.Access) (out
 			if err != nil {
 				return nil, err
 			}
-			if count += len(rows); len(s.keys) > maxAhead || count > maxAhead {
+			if count += len(rows); len(s.keys) > queryplan.MaxJoined || count > queryplan.MaxJoined {
 				return nil, errTooMany
 			}
 			for _, r := range rows {

@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	// maxJoined is how many rows are read ahead for what they are joined to. Looking up more
+	// MaxJoined is how many rows are read ahead for what they are joined to. Looking up more
 	// than a few for each of more rows takes longer than reading all, as far as one can know
 	// without statistics.
-	maxJoined = 1000
+	MaxJoined = 1000
 	// maxPrefixes is how many scans are made for the first columns of a key, which look into
 	// all ranges each.
 	maxPrefixes = 16
@@ -151,7 +151,7 @@ func (s *joinScan) by(index int, values []Expr) ([]Access, reach, error) {
 	if len(values) == 0 {
 		return []Access{}, ofKeys, nil
 	}
-	if len(values) > maxJoined {
+	if len(values) > MaxJoined {
 		return nil, ofAll, nil
 	}
 	column := &s.table.Columns[index]
