@@ -73,9 +73,9 @@ func finished(desc *cluster.Collection, name syntax.Name) (*cluster.Object, erro
 // byIndex reports whether a primary key is an index from the first.
 func byIndex(k *syntax.Constraint) bool { return k.Deferrable || len(k.Include) > 0 }
 
-// hiddenKey gives rows a generated key.
+// hiddenKey gives rows a generated key, by which they are in the order in which they came.
 func hiddenKey(desc *cluster.Collection) {
-	appendColumn(desc, cluster.Column{Name: HiddenKey, Type: datum.UUID.String(), Modifier: -1, NotNull: true, Default: "gen_random_uuid()", Hidden: true})
+	appendColumn(desc, cluster.Column{Name: HiddenKey, Type: datum.UUID.String(), Modifier: -1, NotNull: true, Default: "uuidv7()", Hidden: true})
 	desc.PrimaryKey = []cluster.ColumnID{desc.NextColumn - 1}
 }
 

@@ -330,30 +330,18 @@ func (r *Run) Select(ctx context.Context, s *queryplan.Select) (int64, error) {
 	} else if limit > 0 && s.Filter == nil && len(s.Sort) == 0 && limit+offset > 0 {
 		req.Limit = limit + offset
 	}
-	row := make([]datum.Datum, len(s.Table.Columns))
 	access := r.access
 	if s.Apart {
 		access, req.Limit = r.accessApart, 0
 	}
-	take := func(kr kv.Row, filter queryplan.Expr) (bool, error) {
-		if err := s.Decoder.Decode(kr.Key, kr.Value, row); err != nil {
-			return false, err
-		}
-		if ok, err := r.accepts(filter, row); err != nil || !ok {
-			return true, err
-		}
-		if len(s.Sort) > 0 {
-			return true, p.keep(row, kr)
-		}
-		if locks != nil {
-			return locks.add(ctx, kr)
-		}
-		return p.row(row)
-	}
+	take, end := r.taker(ctx, p, locks)
 	if program := r.program(s); program != nil {
 		err = r.sieved(ctx, s, program, take)
 	} else {
 		err = access(ctx, s.Table, &s.Access, req, func(kr kv.Row) (bool, error) { return take(kr, s.Filter) })
+	}
+	if err == nil {
+		err = end()
 	}
 	if err == nil && len(s.Sort) > 0 {
 		err = p.sorted(ctx, locks)
@@ -362,6 +350,43 @@ func (r *Run) Select(ctx context.Context, s *queryplan.Select) (int64, error) {
 		_, err = locks.flush(ctx)
 	}
 	return p.emitted, err
+}
+
+// taker returns what is done with the rows that are read, and at their end.
+func (r *Run) taker(ctx context.Context, p *projector, locks *locker) (take func(kv.Row, queryplan.Expr) (bool, error), end func() error) {
+	s := p.plan
+	row := make([]datum.Datum, len(s.Table.Columns))
+	held := r.tidied(s, p.limit, p.offset, func(kr kv.Row) (bool, error) {
+		if err := s.Decoder.Decode(kr.Key, kr.Value, row); err != nil {
+			return false, err
+		}
+		return p.row(row)
+	})
+	take = func(kr kv.Row, filter queryplan.Expr) (bool, error) {
+		if held != nil && filter == nil {
+			return held.add(kr)
+		}
+		if err := s.Decoder.Decode(kr.Key, kr.Value, row); err != nil {
+			return false, err
+		}
+		if ok, err := r.accepts(filter, row); err != nil || !ok {
+			return true, err
+		}
+		switch {
+		case len(s.Sort) > 0:
+			return true, p.keep(row, kr)
+		case locks != nil:
+			return locks.add(ctx, kr)
+		case held != nil:
+			return held.add(kr)
+		default:
+			return p.row(row)
+		}
+	}
+	if held == nil {
+		return take, func() error { return nil }
+	}
+	return take, held.end
 }
 
 // accessApart is access that has read all rows before it hands on the first: what is done

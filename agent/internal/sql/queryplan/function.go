@@ -1,7 +1,6 @@
 package queryplan
 
 import (
-	"crypto/rand"
 	"math"
 	"slices"
 	"unicode/utf8"
@@ -146,6 +145,10 @@ func nullary(name string) Expr {
 		return lastval()
 	case "gen_random_uuid", "uuid_generate_v4":
 		return &fn{typ: datum.UUID, volatile: true, eval: func(*Env, []datum.Datum) (datum.Datum, error) { return randomUUID(), nil }}
+	case "uuidv7": // PostgreSQL's since 18
+		return &fn{typ: datum.UUID, volatile: true, eval: func(env *Env, _ []datum.Datum) (datum.Datum, error) {
+			return timedUUID(env.Statement), nil
+		}}
 	case "txid_current": // as the engine's
 		return &fn{typ: datum.Int8, moment: true, eval: func(env *Env, _ []datum.Datum) (datum.Datum, error) {
 			return datum.MakeInt(datum.Int8, env.Now.UnixMicro()), nil
@@ -177,15 +180,6 @@ func currentSchema() Expr {
 		}
 		return datum.MakeString(datum.Name, name), nil
 	}}
-}
-
-// randomUUID makes a version 4 UUID.
-func randomUUID() datum.Datum {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
-	b[6] = b[6]&0x0f | 0x40
-	b[8] = b[8]&0x3f | 0x80
-	return datum.MakeString(datum.UUID, string(b[:]))
 }
 
 func unary(name string, arg Expr) (Expr, error) {

@@ -266,7 +266,10 @@ func (s *Select) choose(condition Expr) error {
 // rows looked up by key, slow otherwise.
 func (s *Select) order(access *chosen) error {
 	switch {
-	case len(s.rowOrder()) == 0 || s.Access.ByKey():
+	case len(s.rowOrder()) == 0:
+		s.Ordered = s.arrival()
+		return nil
+	case s.Access.ByKey():
 		return nil
 	case s.Access.Index == nil:
 		access.scanOrder = orderOf(keyOrder(s.Table, &s.Access), s.Sort)
@@ -279,6 +282,12 @@ func (s *Select) order(access *chosen) error {
 		return errSlow
 	}
 	return nil
+}
+
+// arrival reports whether all rows of a table are read whose keys were made up: by them,
+// they come in the order in which they were written, as those of a heap do.
+func (s *Select) arrival() bool {
+	return s.Group == nil && s.Lock == nil && s.Filter == nil && s.Access.Index == nil && !s.Access.ByKey() && s.Table.Columns[s.Table.Key[0]].Hidden
 }
 
 // sortKeys compiles ORDER BY.
