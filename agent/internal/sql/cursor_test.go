@@ -62,27 +62,31 @@ func TestCursorSpills(t *testing.T) {
 	}
 }
 
-// TestCursorStreams: a cursor that only goes on has read no more than what was fetched.
+// TestCursorStreams: a cursor that only goes on has read no more than what was fetched, or
+// what is held back to be given in order.
 func TestCursorStreams(t *testing.T) {
 	f := newFixture(t, nil)
 	c := f.open()
 	c.run("create table t (id int primary key)")
-	for id := range 100 {
-		c.run(fmt.Sprintf("insert into t values (%d)", id))
+	const rows = 3000
+	values := make([]string, rows)
+	for id := range values {
+		values[id] = fmt.Sprintf("(%d)", id)
 	}
+	c.run("insert into t values " + strings.Join(values, ", "))
 	c.run("begin")
 	c.run("declare c no scroll cursor for select id from t")
 	f.db.sent = 0
 	c.run("fetch 5 from c")
-	if f.db.sent > 9 {
+	if f.db.sent > 1010 {
 		t.Errorf("5 rows were fetched, and %d read", f.db.sent)
 	}
 	if n := c.session.cursors["c"].rows.count; n != 0 {
 		t.Errorf("%d rows are kept of a cursor that cannot go back", n)
 	}
 	other := f.open()
-	other.want("DELETE 100", "delete from t")
-	c.want("MOVE 95", "move all in c")
+	other.want("DELETE 3000", "delete from t")
+	c.want("MOVE 2995", "move all in c")
 	c.want("COMMIT", "commit")
 	c.want("SELECT 0", "select * from t")
 }
