@@ -210,7 +210,7 @@ func (p *Planner) slow(ctx context.Context, s *pg.SelectStmt) (duck.Prepared, []
 	if err != nil {
 		return nil, nil, err
 	}
-	s, names, computed, err := p.takeComputed(s)
+	s, names, computed, err := p.takeComputed(p.valueConstants(s))
 	if err == nil {
 		err = textually(computed)
 	}

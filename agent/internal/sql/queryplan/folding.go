@@ -1,0 +1,264 @@
+package queryplan
+
+import (
+	"cmp"
+	"slices"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/builtin"
+	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// folding puts values in the places of expressions of constants, for the slow path: what
+// the engine computes of constants has other types, and fewer digits.
+type folding struct {
+	compiler *compiler
+	// functions are those of users, which are no constants.
+	functions RoutineFinder
+}
+
+// valueConstants returns a query whose expressions of constants are their values. Those that
+// cannot be computed stay what they are.
+func (p *Planner) valueConstants(s *pg.SelectStmt) *pg.SelectStmt {
+	s = proto.CloneOf(s)
+	typ := func(name syntax.TypeName) (catalog.Resolved, error) {
+		if number, ok := syntax.EnumNumber(name.Name); ok {
+			t := datum.Type(number)
+			if name.Array {
+				t |= datum.Array
+			}
+			return catalog.Resolved{Type: t, Modifier: -1}, nil
+		}
+		if p.Type != nil {
+			return p.Type(name)
+		}
+		t, modifier, err := catalog.ResolveType(name)
+		return catalog.Resolved{Type: t, Modifier: modifier}, err
+	}
+	k := &folding{functions: p.Functions, compiler: &compiler{params: &Params{}, elsewhere: true, typ: typ}}
+	k.message(s.ProtoReflect())
+	return s
+}
+
+// message looks for expressions below m.
+func (k *folding) message(m protoreflect.Message) {
+	switch x := m.Interface().(type) {
+	case *pg.Node:
+		k.node(x)
+		return
+	case *pg.SelectStmt:
+		k.query(x)
+		return
+	case *pg.RangeFunction: // the functions themselves give rows
+		for _, f := range x.GetFunctions() {
+			for _, n := range f.GetList().GetItems() {
+				k.below(n.ProtoReflect())
+			}
+		}
+		return
+	case *pg.FuncCall:
+		if x.GetAggWithinGroup() {
+			return
+		}
+	case *pg.ResTarget:
+		name := cmp.Or(x.GetName(), outputName(x.GetVal()))
+		if was := proto.CloneOf(x.GetVal()); was != nil {
+			if k.node(x.Val); !proto.Equal(was, x.Val) && x.Val.GetSubLink() == nil {
+				x.Name = name
+			}
+			return
+		}
+	case *pg.TypeName, *pg.RangeTableSample:
+		return
+	}
+	k.below(m)
+}
+
+func (k *folding) below(m protoreflect.Message) {
+	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case fd.Kind() != protoreflect.MessageKind:
+		case fd.IsList():
+			for i := range v.List().Len() {
+				k.message(v.List().Get(i).Message())
+			}
+		default:
+			k.message(v.Message())
+		}
+		return true
+	})
+}
+
+// query looks for expressions in a SELECT. Beside grouping sets an expression is what it says:
+// one that stands among the sets is null in some of the groups, one of the same value is not.
+func (k *folding) query(s *pg.SelectStmt) {
+	lists := [][]*pg.Node{s.GetFromClause(), s.GetValuesLists()}
+	sets := slices.ContainsFunc(s.GetGroupClause(), func(n *pg.Node) bool { return n.GetGroupingSet() != nil })
+	if !sets {
+		lists = append(lists, s.GetTargetList(), s.GetGroupClause(), s.GetDistinctClause(), s.GetWindowClause(), s.GetSortClause(), []*pg.Node{s.GetHavingClause()})
+	}
+	lists = append(lists, []*pg.Node{s.GetWhereClause()}, s.GetWithClause().GetCtes())
+	for _, l := range lists {
+		for _, n := range l {
+			k.message(n.ProtoReflect())
+		}
+	}
+	for _, side := range []*pg.SelectStmt{s.GetLarg(), s.GetRarg()} {
+		if side != nil {
+			k.query(side)
+		}
+	}
+}
+
+// node puts the value of n in its place, or those of what it is made of.
+func (k *folding) node(n *pg.Node) {
+	if worth(n) && k.constant(n) {
+		if v, ok := k.value(n); ok {
+			n.Node = castOf(v).Node
+			return
+		}
+	}
+	k.below(n.ProtoReflect())
+}
+
+// worth reports whether an expression is more than a constant as it is written.
+func worth(n *pg.Node) bool {
+	switch x := n.GetNode().(type) {
+	case *pg.Node_TypeCast:
+		return x.TypeCast.GetArg().GetAConst() == nil
+	case *pg.Node_BoolExpr, *pg.Node_NullTest, *pg.Node_BooleanTest, *pg.Node_AExpr, *pg.Node_CoalesceExpr,
+		*pg.Node_CaseExpr, *pg.Node_MinMaxExpr, *pg.Node_FuncCall:
+		return true
+	}
+	return false
+}
+
+// constant reports whether an expression is made of constants, by what has one value for them
+// always.
+func (k *folding) constant(n *pg.Node) bool {
+	switch x := n.GetNode().(type) {
+	case nil, *pg.Node_AConst, *pg.Node_String_:
+		return true
+	case *pg.Node_FuncCall:
+		f := x.FuncCall
+		called, ok := functionName(f)
+		if !ok || !builtin.Known(called.Name) || called.Name == "timezone" || len(f.GetArgs()) == 0 || f.GetOver() != nil || f.GetAggWithinGroup() {
+			return false
+		}
+		if k.functions != nil && len(k.functions(called)) > 0 {
+			return false
+		}
+	case *pg.Node_BoolExpr, *pg.Node_NullTest, *pg.Node_BooleanTest, *pg.Node_AExpr, *pg.Node_CoalesceExpr, *pg.Node_CaseExpr,
+		*pg.Node_CaseWhen, *pg.Node_MinMaxExpr, *pg.Node_AArrayExpr, *pg.Node_List, *pg.Node_TypeCast:
+	default:
+		return false
+	}
+	all := true
+	var look func(m protoreflect.Message)
+	look = func(m protoreflect.Message) {
+		m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+			each := func(m protoreflect.Message) {
+				switch x := m.Interface().(type) {
+				case *pg.Node:
+					all = all && k.constant(x)
+				case *pg.TypeName:
+				default:
+					look(m)
+				}
+			}
+			switch {
+			case fd.Kind() != protoreflect.MessageKind:
+			case fd.IsList():
+				for i := range v.List().Len() {
+					each(v.List().Get(i).Message())
+				}
+			default:
+				each(v.Message())
+			}
+			return all
+		})
+	}
+	look(n.ProtoReflect())
+	return all
+}
+
+// value computes an expression of constants; ok is false if it fails, if the fast path does
+// not know it, or if its value depends on the session.
+func (k *folding) value(n *pg.Node) (v datum.Datum, ok bool) {
+	if limited(n) {
+		return v, false
+	}
+	e, err := k.compiler.expr(n)
+	if err != nil || !fixed(e) {
+		return v, false
+	}
+	if t := e.Type(); t == datum.Unknown || !t.Storable() || t.Elem() == datum.Bpchar || t.Elem() == datum.Bit || t.Elem() == datum.Char {
+		return v, false
+	}
+	if v, err = e.Eval(&Env{}); err != nil {
+		return v, false
+	}
+	if v.Null {
+		v = datum.MakeNull(e.Type())
+	}
+	return v, v.Type == e.Type()
+}
+
+// limited reports whether the value of an expression has the modifier of a type that it names.
+func limited(n *pg.Node) bool {
+	switch x := n.GetNode().(type) {
+	case *pg.Node_TypeCast, *pg.Node_CoalesceExpr, *pg.Node_CaseExpr, *pg.Node_MinMaxExpr:
+	case *pg.Node_AExpr:
+		if x.AExpr.GetKind() != pg.A_Expr_Kind_AEXPR_NULLIF {
+			return false
+		}
+	default:
+		return false
+	}
+	found := false
+	_ = syntax.EachCast(n, func(c *pg.TypeCast) error {
+		found = found || len(c.GetTypeName().GetTypmods()) > 0
+		return nil
+	})
+	return found
+}
+
+// fixed reports whether an expression has one value whatever the row, the session and the
+// time are.
+func fixed(e Expr) bool {
+	switch e := e.(type) {
+	case *Const:
+		return true
+	case *fn:
+		if e.volatile || e.stable || e.moment || e.routine != nil || len(e.args) == 0 {
+			return false
+		}
+	case *andExpr, *coalesceExpr, *caseExpr, *inExpr, *compareExpr:
+	default:
+		return false
+	}
+	return !slices.ContainsFunc(children(e), func(c Expr) bool { return !fixed(c) })
+}
+
+// castOf is a value as it is written: 'text'::type.
+func castOf(v datum.Datum) *pg.Node {
+	t := v.Type.Elem()
+	name := t.String()
+	if t.IsEnum() {
+		name = syntax.EnumTypeName(uint32(t))
+	}
+	typ := &pg.TypeName{Names: []*pg.Node{stringNode(name)}, Typemod: -1, Location: -1}
+	if v.Type.IsArray() {
+		typ.ArrayBounds = []*pg.Node{{Node: &pg.Node_Integer{Integer: &pg.Integer{Ival: -1}}}}
+	}
+	literal := &pg.A_Const{Isnull: v.Null, Location: -1}
+	if !v.Null {
+		literal.Val = &pg.A_Const_Sval{Sval: &pg.String{Sval: v.Text()}}
+	}
+	return &pg.Node{Node: &pg.Node_TypeCast{TypeCast: &pg.TypeCast{Arg: &pg.Node{Node: &pg.Node_AConst{AConst: literal}}, TypeName: typ, Location: -1}}}
+}
