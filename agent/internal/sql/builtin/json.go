@@ -42,6 +42,9 @@ var documents = []Function{
 	{Name: JSONRecord, Args: []datum.Type{datum.JSONB}, Result: datum.JSONB, Eval: asRecord},
 	{Name: JSONRecords, Args: []datum.Type{datum.JSON}, Result: datum.JSON, Eval: asRecords},
 	{Name: JSONRecords, Args: []datum.Type{datum.JSONB}, Result: datum.JSONB, Eval: asRecords},
+	{Name: JSONArrayText, Args: []datum.Type{datum.JSON, datum.Bool}, Result: datum.Text, Eval: asArrayText},
+	{Name: JSONArrayText, Args: []datum.Type{datum.JSONB, datum.Bool}, Result: datum.Text, Eval: asArrayText},
+	{Name: JSONLimited, Args: []datum.Type{datum.Text, datum.Int4, datum.Text}, Result: datum.Text, Eval: limited},
 	{Name: "json_strip_nulls", Args: []datum.Type{datum.JSON}, Result: datum.JSON, Eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
 		out, err := stripNulls(nil, a[0].S)
 		return datum.MakeString(datum.JSON, string(out)), err
@@ -140,8 +143,10 @@ const (
 
 // What a record, and each of several, is made of.
 const (
-	JSONRecord  = "json record"
-	JSONRecords = "json records"
+	JSONRecord    = "json record"
+	JSONRecords   = "json records"
+	JSONArrayText = "json array text"
+	JSONLimited   = "json limited text"
 )
 
 // What the set-returning functions of json give, as arrays: no names that statements have.

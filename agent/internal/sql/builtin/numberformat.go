@@ -155,7 +155,7 @@ func (n *numberFormat) add(key string) error {
 		}
 		n.shifts = true
 	case "EEEE":
-		return fail("0A000", "EEEE in to_char is not supported")
+		return fail("0A000", "EEEE in a format of numbers is not supported")
 	default:
 		return n.addSign(key, wrong)
 	}

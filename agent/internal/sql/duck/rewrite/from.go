@@ -24,6 +24,12 @@ func (r *rewriter) from(n *pg.Node) (*pg.Node, []*relation, error) {
 			if f := list[0].GetList().GetItems()[0].GetFuncCall(); f != nil {
 				return r.recordSet(f, x.RangeFunction)
 			}
+		} else if len(list) == 1 {
+			f := list[0].GetList().GetItems()[0].GetFuncCall()
+			switch lastName(f.GetFuncname()) {
+			case "json_populate_record", "jsonb_populate_record", "json_populate_recordset", "jsonb_populate_recordset":
+				return r.populated(f, x.RangeFunction)
+			}
 		}
 		out, rel, err := r.tableFunction(n, x.RangeFunction)
 		return out, []*relation{rel}, err

@@ -6,6 +6,8 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/builtin"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
 // recordSet makes FROM jsonb_to_recordset(j) AS t(a int, b text), and its siblings, a subquery:
@@ -24,6 +26,61 @@ func (r *rewriter) recordSet(f *pg.FuncCall, rf *pg.RangeFunction) (*pg.Node, []
 	case rf.Ordinality:
 		return nil, nil, errorf("42601", f.Location, "WITH ORDINALITY cannot be used with a column definition list")
 	}
+	var list []*pg.Node
+	for _, d := range rf.Coldeflist {
+		def := d.GetColumnDef()
+		value, err := member(def.GetColname(), def.GetTypeName())
+		if err != nil {
+			return nil, nil, err
+		}
+		list = append(list, pg.MakeResTargetNodeWithNameAndVal(def.GetColname(), value, -1))
+	}
+	return r.ofJSON(f, of, several, list, rf.Alias)
+}
+
+// populated makes FROM jsonb_populate_record(null::t, j), and its siblings, a subquery, as
+// recordSet does: its columns are those of table t.
+func (r *rewriter) populated(f *pg.FuncCall, rf *pg.RangeFunction) (*pg.Node, []*relation, error) {
+	name := lastName(f.Funcname)
+	of, several := strings.CutSuffix(name, "_populate_recordset")
+	if !several {
+		of = strings.TrimSuffix(name, "_populate_record")
+	}
+	if len(f.Args) != 2 {
+		return nil, nil, errorf("42883", f.Location, "function %s(%s) does not exist", name, r.signature(f))
+	}
+	base := f.Args[0].GetTypeCast()
+	if base == nil || base.Arg.GetAConst() == nil || !base.Arg.GetAConst().Isnull || rf.Ordinality {
+		err := unsupported(f.Location, "%s of a row, or WITH ORDINALITY", name)
+		err.Hint = "Give it NULL::table_name."
+		return nil, nil, err
+	}
+	schema := ""
+	if names := base.TypeName.Names; len(names) > 1 {
+		schema = names[len(names)-2].GetString_().GetSval()
+	}
+	table, ok := r.in.Resolve(schema, lastName(base.TypeName.Names))
+	if !ok {
+		return nil, nil, errorf("42704", base.TypeName.Location, "type \"%s\" does not exist", lastName(base.TypeName.Names))
+	}
+	var list []*pg.Node
+	for _, c := range table.Columns {
+		if c.Hidden {
+			continue
+		}
+		value, err := member(c.Name, typeName(c.Type, c.Modifier))
+		if err != nil {
+			return nil, nil, err
+		}
+		list = append(list, pg.MakeResTargetNodeWithNameAndVal(c.Name, value, -1))
+	}
+	f.Args = f.Args[1:]
+	return r.ofJSON(f, of, several, list, rf.Alias)
+}
+
+// ofJSON makes a subquery of the columns in list, which are of o.value: each element of the
+// json, or the json itself.
+func (r *rewriter) ofJSON(f *pg.FuncCall, of string, several bool, list []*pg.Node, alias *pg.Alias) (*pg.Node, []*relation, error) {
 	inner := &pg.SelectStmt{LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE}
 	if several {
 		elements := pg.MakeFuncCallNode([]*pg.Node{str(of + "_array_elements")}, f.Args, f.Location)
@@ -36,17 +93,9 @@ func (r *rewriter) recordSet(f *pg.FuncCall, rf *pg.RangeFunction) (*pg.Node, []
 	}
 	outer := &pg.SelectStmt{LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE,
 		FromClause: []*pg.Node{{Node: &pg.Node_RangeSubselect{RangeSubselect: &pg.RangeSubselect{Lateral: true, Subquery: selectNode(inner), Alias: &pg.Alias{Aliasname: "o"}}}}}}
-	for _, d := range rf.Coldeflist {
-		def := d.GetColumnDef()
-		value, err := member(def.GetColname(), def.GetTypeName())
-		if err != nil {
-			return nil, nil, err
-		}
-		outer.TargetList = append(outer.TargetList, pg.MakeResTargetNodeWithNameAndVal(def.GetColname(), value, -1))
-	}
-	alias := &pg.Alias{Aliasname: name}
-	if rf.Alias != nil {
-		alias = rf.Alias
+	outer.TargetList = list
+	if alias == nil {
+		alias = &pg.Alias{Aliasname: lastName(f.Funcname)}
 	}
 	sub := &pg.RangeSubselect{Lateral: true, Subquery: selectNode(outer), Alias: alias}
 	return r.subselect(&pg.Node{Node: &pg.Node_RangeSubselect{RangeSubselect: sub}}, sub)
@@ -66,15 +115,50 @@ func member(name string, t *pg.TypeName) (*pg.Node, error) {
 	get := func(operator string) *pg.Node {
 		return pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str(operator)}, pg.MakeColumnRefNode([]*pg.Node{str("o"), str("value")}, -1), text(name), -1)
 	}
-	switch typ := lastName(t.GetNames()); {
-	case len(t.GetArrayBounds()) > 0:
-		return nil, unsupported(t.GetLocation(), "an array in a column definition list")
-	case typ == "varchar" && len(t.GetTypmods()) > 0 || typ == "bpchar":
-		return nil, unsupported(t.GetLocation(), "character types of limited length in a column definition list")
-	case typ == "json" || typ == "jsonb": // JSON's null is SQL's there
+	to := func(value *pg.Node) *pg.Node {
+		return &pg.Node{Node: &pg.Node_TypeCast{TypeCast: &pg.TypeCast{Arg: value, TypeName: t, Location: -1}}}
+	}
+	own := func(name string, args ...*pg.Node) *pg.Node {
+		return pg.MakeFuncCallNode([]*pg.Node{str(name)}, args, -1)
+	}
+	typ, _ := castType(t)
+	isJSON := typ.Elem() == datum.JSON || typ.Elem() == datum.JSONB
+	limited := (typ.Elem() == datum.Varchar || typ.Elem() == datum.Bpchar) && len(t.GetTypmods()) > 0
+	switch {
+	case typ.IsArray() && limited:
+		return nil, unsupported(t.GetLocation(), "an array of character types of limited length in a row of json")
+	case typ.IsArray():
+		return to(own(builtin.JSONArrayText, get("->"), boolean(isJSON))), nil
+	case limited:
+		return to(own(builtin.JSONLimited, get("->>"), integer(int64(modifiers(t)[0])), text(typ.SQLName()))), nil
+	case isJSON: // JSON's null is SQL's there
 		return &pg.Node{Node: &pg.Node_CaseExpr{CaseExpr: &pg.CaseExpr{Location: -1, Args: []*pg.Node{{Node: &pg.Node_CaseWhen{CaseWhen: &pg.CaseWhen{Location: -1,
 			Expr:   &pg.Node{Node: &pg.Node_NullTest{NullTest: &pg.NullTest{Arg: get("->>"), Nulltesttype: pg.NullTestType_IS_NOT_NULL, Location: -1}}},
-			Result: &pg.Node{Node: &pg.Node_TypeCast{TypeCast: &pg.TypeCast{Arg: get("->"), TypeName: t, Location: -1}}}}}}}}}}, nil
+			Result: to(get("->"))}}}}}}}, nil
 	}
-	return &pg.Node{Node: &pg.Node_TypeCast{TypeCast: &pg.TypeCast{Arg: get("->>"), TypeName: t, Location: -1}}}, nil
+	return to(get("->>")), nil
+}
+
+// typeName names a type as statements do.
+func typeName(t datum.Type, modifier int32) *pg.TypeName {
+	out := &pg.TypeName{Names: []*pg.Node{str(t.Elem().String())}, Typemod: -1, Location: -1}
+	if t.Elem().IsEnum() {
+		out.Names = []*pg.Node{str(syntax.EnumTypeName(uint32(t.Elem())))}
+	}
+	if t.IsArray() {
+		out.ArrayBounds = []*pg.Node{{Node: &pg.Node_Integer{Integer: &pg.Integer{Ival: -1}}}}
+	}
+	if modifier < 0 {
+		return out
+	}
+	const header = 4 // what PostgreSQL adds to lengths and numerics
+	switch e := t.Elem(); {
+	case e == datum.Numeric:
+		out.Typmods = []*pg.Node{integer(int64(modifier-header) >> 16 & 0xffff), integer(int64(modifier-header) & 0x7ff)}
+	case e == datum.Varchar || e == datum.Bpchar:
+		out.Typmods = []*pg.Node{integer(int64(modifier - header))}
+	case precise(e) || e.IsBits():
+		out.Typmods = []*pg.Node{integer(int64(modifier))}
+	}
+	return out
 }

@@ -297,6 +297,13 @@ func jsonAgg(r *rewriter, f *pg.FuncCall) (finish, error) {
 	}
 	t := r.typeOf(f.Args[0])
 	lines := t.IsArray() || r.rowOf(f.Args[0]) != nil || f.Args[0].GetRowExpr() != nil
+	if f.AggDistinct && !lines && !t.Elem().IsEnum() { // what is distinct are the values, not their json
+		meaning := r.meaning(f.Args[0])
+		return func(n *pg.Node) (*pg.Node, error) {
+			list := renamed(n, "list", n.GetFuncCall().Args[0])
+			return jsonResult(name, enclosed("[", call("nd_json_list", list, meaning), ", ", "]")), nil
+		}, nil
+	}
 	form := r.asJSON(f.Args[0])
 	return func(n *pg.Node) (*pg.Node, error) {
 		element := form(n.GetFuncCall().Args[0])

@@ -28,6 +28,7 @@ func macros() []string {
 			CASE WHEN p.n < 0 THEN error('ND22011 negative substring length not allowed')
 			ELSE substring(s, greatest(p.b, 1), greatest(p.b + p.n - greatest(p.b, 1), 0)) END)[1]`,
 
+		`nd_json_list(a, meaning) AS list_transform(a, lambda v: coalesce(CAST(nd_json(v, meaning) AS VARCHAR), 'null'))`,
 		`nd_line(j) AS chr(10) || ' ' || j`,
 		`nd_lines(j) AS regexp_replace(j, '^\[\n ', '[')`,
 		`nd_label(n, keys, names, wrong) AS list_transform([n], lambda v: CASE WHEN v IS NOT NULL THEN
