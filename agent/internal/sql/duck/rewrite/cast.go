@@ -23,6 +23,9 @@ func (r *rewriter) beforeCast(t *pg.TypeCast) (finish, error) {
 	if _, ok := FrameType(to, mod); !ok {
 		return catalogCast(t, name)
 	}
+	if t.Arg.GetRowExpr() != nil && !to.IsString() {
+		return nil, errorf("42846", t.Location, "cannot cast type record to %s", to.SQLName())
+	}
 	if s, ok := literal(t.Arg); ok {
 		n, err := r.castLiteral(to, mod, s, t)
 		return func(*pg.Node) (*pg.Node, error) { return n, nil }, err

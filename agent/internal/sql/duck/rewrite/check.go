@@ -14,8 +14,10 @@ import (
 // one type where alternatives are put together; 0: this does not say.
 func family(t datum.Type) int {
 	switch {
-	case t == datum.Unknown || t.IsArray() || t.IsEnum():
+	case t == datum.Unknown || t.IsArray():
 		return 0
+	case t.IsEnum(): // each for itself
+		return int(t)
 	case t.IsNumber() || t == datum.OID:
 		return 1
 	case t.IsString():
@@ -59,6 +61,11 @@ func noOperator(location int32, op string, left, right datum.Type) *Error {
 func (r *rewriter) comparable(e *pg.A_Expr) error {
 	op := lastName(e.Name)
 	if e.Lexpr == nil {
+		if t := r.typeOf(e.Rexpr); e.Kind == pg.A_Expr_Kind_AEXPR_OP && t != datum.Unknown && !prefixed(op, t) {
+			err := errorf("42883", e.Location, "operator does not exist: %s %s", op, t.SQLName())
+			err.Hint = "No operator matches the given name and argument type. You might need to add an explicit type cast."
+			return err
+		}
 		return r.decided(e, op)
 	}
 	left, right := r.typeOf(e.Lexpr), r.typeOf(e.Rexpr)
@@ -89,6 +96,19 @@ func (r *rewriter) comparable(e *pg.A_Expr) error {
 	default:
 	}
 	return nil
+}
+
+// prefixed reports whether values of a type may have an operator in front.
+func prefixed(op string, t datum.Type) bool {
+	switch op {
+	case "+", "@", "|/", "||/":
+		return t.IsNumber()
+	case "-":
+		return t.IsNumber() || t == datum.Interval
+	case "~":
+		return t.IsInt() || t.IsBits() || t == datum.Inet
+	}
+	return true
 }
 
 // elementOf is the type of the elements of an array, be it one of arrays.
@@ -330,6 +350,11 @@ func positions(l []*pg.Node, of string, cols columns) error {
 	for _, n := range l {
 		if s := n.GetSortBy(); s != nil {
 			n = s.Node
+		}
+		if within := append(n.GetGroupingSet().GetContent(), n.GetRowExpr().GetArgs()...); of == "GROUP BY" && len(within) > 0 {
+			if err := positions(within, of, cols); err != nil {
+				return err
+			}
 		}
 		_, ok := n.GetAConst().GetVal().(*pg.A_Const_Ival)
 		if n.GetAConst() != nil && !ok && !n.GetAConst().Isnull {

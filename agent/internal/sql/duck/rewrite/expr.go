@@ -36,7 +36,10 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 		if r.manyScales(x.AIndirection.Arg) {
 			return nil, manyScaled("an element")
 		}
-		return r.characterOf(x.AIndirection), r.oneSubscript(x.AIndirection)
+		if after := r.characterOf(x.AIndirection); after != nil {
+			return after, r.oneSubscript(x.AIndirection)
+		}
+		return r.fromFirst(x.AIndirection), r.oneSubscript(x.AIndirection)
 	case *pg.Node_CoalesceExpr:
 		if err := r.typeAlike(x.CoalesceExpr.Args); err != nil {
 			return nil, err
@@ -48,6 +51,9 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 		}
 		return r.writtenAlternatives(n), nil
 	case *pg.Node_FuncCall:
+		if err := soundAggregate(x.FuncCall); err != nil {
+			return nil, err
+		}
 		if err := r.opaqueCall(x.FuncCall); err != nil {
 			return nil, err
 		}
@@ -331,6 +337,9 @@ func (r *rewriter) beforeOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error)
 	}
 }
 
+// floatFunctions compute with floats, and fail where those become infinite, or zero.
+var floatFunctions = map[string]string{"+": "nd_plus", "-": "nd_minus", "*": "nd_times", "/": "nd_div"}
+
 // numbersOperator finds what an operator of numbers becomes where the engine's result would
 // have another type than PostgreSQL's, or too few digits; nil: nothing else.
 func (r *rewriter) numbersOperator(e *pg.A_Expr, op string, left, right datum.Type) func(*pg.Node) (*pg.Node, error) {
@@ -353,11 +362,14 @@ func (r *rewriter) numbersOperator(e *pg.A_Expr, op string, left, right datum.Ty
 			}
 			return r.operator(n, n.GetAExpr())
 		}
-	case arithmetic(op) && wider(left, right) == datum.Float8 && (left == datum.Float4 || right == datum.Float4) && left.IsNumber() && right.IsNumber():
-		return func(n *pg.Node) (*pg.Node, error) { // which are floats to the engine
+	case floatFunctions[op] != "" && left.IsNumber() && right.IsNumber() && wider(left, right).IsFloat():
+		name, of := floatFunctions[op], "FLOAT4"
+		if wider(left, right) == datum.Float8 {
+			of = "DOUBLE"
+		}
+		return func(n *pg.Node) (*pg.Node, error) {
 			e := n.GetAExpr()
-			e.Lexpr, e.Rexpr = cast(e.Lexpr, "DOUBLE"), cast(e.Rexpr, "DOUBLE")
-			return r.operator(n, e)
+			return call(name, cast(e.Lexpr, of), cast(e.Rexpr, of)), nil
 		}
 	}
 	return nil

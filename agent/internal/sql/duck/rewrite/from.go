@@ -1,7 +1,11 @@
 package rewrite
 
 import (
+	"fmt"
+	"slices"
+
 	pg "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/builtin"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
@@ -120,6 +124,9 @@ func (r *rewriter) join(j *pg.JoinExpr) ([]*relation, error) {
 	if err := r.condition(j.Quals, "JOIN/ON"); err != nil {
 		return nil, err
 	}
+	if err := besideJoin(j.Quals, r.scope.relations[:before], append(slices.Clone(left), right...)); err != nil {
+		return nil, err
+	}
 	defer func() { r.scope.relations = r.scope.relations[:before] }()
 	if err := r.merge(j, left, right); err != nil {
 		return nil, err
@@ -138,6 +145,34 @@ func (r *rewriter) join(j *pg.JoinExpr) ([]*relation, error) {
 		return nil, err
 	}
 	return append(left, right...), nil
+}
+
+// besideJoin refuses the names of other items of FROM in the condition of a join: the engine
+// knows those before it.
+func besideJoin(quals *pg.Node, others, of []*relation) error {
+	if quals == nil {
+		return nil
+	}
+	var wrong error
+	named := func(l []*relation, name string) bool {
+		return slices.ContainsFunc(l, func(r *relation) bool { return r.name == name })
+	}
+	var look func(m protoreflect.Message)
+	look = func(m protoreflect.Message) {
+		n, _ := m.Interface().(*pg.Node)
+		if n.GetSubLink() != nil { // which may have items of the name itself
+			return
+		}
+		names, star := fieldNames(&pg.ColumnRef{Fields: n.GetColumnRef().GetFields()})
+		if !star && len(names) == 2 && wrong == nil && !named(of, names[0]) && named(others, names[0]) {
+			err := errorf("42P01", n.GetColumnRef().Location, "invalid reference to FROM-clause entry for table \"%s\"", names[0])
+			err.Hint = fmt.Sprintf("There is an entry for table \"%s\", but it cannot be referenced from this part of the query.", names[0])
+			wrong = err
+		}
+		children(m, look)
+	}
+	look(quals.ProtoReflect())
+	return wrong
 }
 
 func (r *rewriter) subselect(n *pg.Node, sub *pg.RangeSubselect) (*pg.Node, []*relation, error) {

@@ -110,6 +110,26 @@ func (r *rewriter) setInTargets(f *pg.FuncCall, name string, make func(*pg.FuncC
 	}, nil
 }
 
+// soundAggregate refuses an order of an aggregate's distinct values by others, and takes
+// collations, of which there is one, off arguments.
+func soundAggregate(f *pg.FuncCall) error {
+	for i, a := range f.Args {
+		if c := a.GetCollateClause(); c != nil && c.Arg.GetParamRef() == nil {
+			f.Args[i] = c.Arg
+		}
+	}
+	if !f.AggDistinct || f.AggWithinGroup {
+		return nil
+	}
+	for _, n := range f.AggOrder {
+		by := n.GetSortBy()
+		if !slices.ContainsFunc(f.Args, func(a *pg.Node) bool { return alike(a, by.GetNode()) }) {
+			return errorf("42P10", by.GetLocation(), "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list")
+		}
+	}
+	return nil
+}
+
 // undecided refuses calls of literals that several functions of a name take.
 func undecided(f *pg.FuncCall, name string) error {
 	isText := func(i int) bool {
@@ -300,7 +320,7 @@ func (r *rewriter) functionType(f *pg.FuncCall) datum.Type {
 		if t == datum.Cidr { // PostgreSQL has them for inet only
 			return datum.Inet
 		}
-		if t == datum.Varchar || t == datum.Name {
+		if _, isText := literal(f.Args[0]); t == datum.Varchar || t == datum.Name || isText {
 			return datum.Text
 		}
 		return t

@@ -186,6 +186,14 @@ func (r *rewriter) common(l []*pg.Node) datum.Type {
 	return t
 }
 
+// oneOf is the type of one of a list of alternatives: literals alone are texts.
+func (r *rewriter) oneOf(l []*pg.Node) datum.Type {
+	if untyped(&pg.A_ArrayExpr{Elements: l}) {
+		return datum.Text
+	}
+	return r.common(l)
+}
+
 // untyped reports whether nothing but literals and nulls are in an array: they are texts.
 func untyped(a *pg.A_ArrayExpr) bool {
 	return len(a.Elements) > 0 && !slices.ContainsFunc(a.Elements, func(n *pg.Node) bool {
@@ -224,12 +232,7 @@ func (r *rewriter) typeOf(n *pg.Node) datum.Type {
 	case *pg.Node_BoolExpr, *pg.Node_NullTest, *pg.Node_BooleanTest:
 		return datum.Bool
 	case *pg.Node_SubLink:
-		if x.SubLink.SubLinkType == pg.SubLinkType_EXISTS_SUBLINK {
-			return datum.Bool
-		}
-		if x.SubLink.SubLinkType == pg.SubLinkType_EXPR_SUBLINK {
-			return r.opaqueResult(x.SubLink.Subselect.GetSelectStmt())
-		}
+		return r.subqueryType(x.SubLink)
 	case *pg.Node_AIndirection:
 		if i := x.AIndirection.Indirection; len(i) == 1 && i[0].GetAIndices() != nil {
 			if t := r.typeOf(x.AIndirection.Arg); t.IsArray() {
@@ -240,11 +243,13 @@ func (r *rewriter) typeOf(n *pg.Node) datum.Type {
 			}
 		}
 	case *pg.Node_CaseExpr:
-		return r.common(caseResults(x.CaseExpr))
+		return r.oneOf(caseResults(x.CaseExpr))
 	case *pg.Node_CoalesceExpr:
-		return r.common(x.CoalesceExpr.Args)
+		return r.oneOf(x.CoalesceExpr.Args)
 	case *pg.Node_MinMaxExpr:
-		return r.common(x.MinMaxExpr.Args)
+		return r.oneOf(x.MinMaxExpr.Args)
+	case *pg.Node_CollateClause:
+		return r.typeOf(x.CollateClause.Arg)
 	case *pg.Node_FuncCall:
 		return r.functionType(x.FuncCall)
 	case *pg.Node_GroupingFunc:
@@ -305,7 +310,7 @@ func (r *rewriter) exprType(e *pg.A_Expr) datum.Type {
 		if name, t := operatorFunction(e, datum.Unknown, right); name != "" {
 			return t
 		}
-		if op == "-" || op == "+" || op == "@" {
+		if op == "-" || op == "+" || op == "@" || op == "~" {
 			return right
 		}
 		return datum.Unknown

@@ -56,6 +56,9 @@ func (r *rewriter) writes(n *pg.Node) bool {
 		return r.writesOneOf(x.CoalesceExpr.Args)
 	case *pg.Node_MinMaxExpr:
 		return r.writesOneOf(x.MinMaxExpr.Args)
+	case *pg.Node_SubLink:
+		c, ok := r.gives(x.SubLink.Subselect.GetSelectStmt())
+		return ok && x.SubLink.SubLinkType == pg.SubLinkType_EXPR_SUBLINK && c.text
 	}
 	return false
 }

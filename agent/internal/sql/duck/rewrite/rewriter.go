@@ -46,6 +46,11 @@ type rewriter struct {
 	merged map[*pg.JoinExpr][]string
 	// givesText are subqueries of one value that turned out to give a text.
 	givesText map[*pg.Node]bool
+	// results are what subqueries give that were tried, within trial others.
+	results map[*pg.SelectStmt]column
+	trial   int
+	// tries is query: the tables of functions know what finds out types.
+	tries func(r *rewriter, s *pg.SelectStmt, parent *scope) (columns, error)
 	// given are orders of values of which an aggregate gives one.
 	given map[*pg.SortBy]bool
 	// nesting counts macros that name an argument twice within each other.

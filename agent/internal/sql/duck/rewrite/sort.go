@@ -18,8 +18,8 @@ func (r *rewriter) beforeSort(s *pg.SortBy) (finish, error) {
 	}
 	t := r.typeOf(s.Node)
 	switch {
-	case t == datum.JSON:
-		return nil, errorf("42883", s.Location, "could not identify an ordering operator for type json")
+	case t.Elem() == datum.JSON:
+		return nil, errorf("42883", s.Location, "could not identify an ordering operator for type %s", t.SQLName())
 	case len(s.UseOp) > 0 || r.scope.distinct:
 	case t == datum.JSONB:
 		return func(n *pg.Node) (*pg.Node, error) {
@@ -45,7 +45,13 @@ func (r *rewriter) sortsDocuments(s *pg.SelectStmt, out columns) error {
 			names, _ := fieldNames(ref)
 			i = slices.IndexFunc(out.list, func(c column) bool { return len(names) == 1 && c.name == names[0] })
 		}
-		if i < 0 || i >= len(out.list) || out.list[i].typ != datum.JSONB {
+		if i < 0 || i >= len(out.list) || out.list[i].typ.Elem() != datum.JSONB && out.list[i].typ.Elem() != datum.JSON {
+			continue
+		}
+		if out.list[i].typ.Elem() == datum.JSON {
+			return errorf("42883", by.GetLocation(), "could not identify an ordering operator for type %s", out.list[i].typ.SQLName())
+		}
+		if out.list[i].typ.IsArray() {
 			continue
 		}
 		if s.Op != pg.SetOperation_SETOP_NONE || len(s.DistinctClause) > 0 || i >= len(s.TargetList) || len(s.TargetList) != len(out.list) {

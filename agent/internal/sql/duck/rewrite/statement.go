@@ -61,7 +61,7 @@ func Rewrite(in Input) (*Statement, error) {
 	if err := expandRows(tree); err != nil {
 		return nil, err
 	}
-	r := &rewriter{in: in, made: map[*pg.Node]bool{}, givesText: map[*pg.Node]bool{}, textual: map[*pg.Node]bool{}, mayWrite: true, params: append([]datum.Type(nil), in.ParamTypes...)}
+	r := &rewriter{in: in, made: map[*pg.Node]bool{}, givesText: map[*pg.Node]bool{}, textual: map[*pg.Node]bool{}, mayWrite: true, tries: (*rewriter).query, params: append([]datum.Type(nil), in.ParamTypes...)}
 	r.hidden = namesIn(tree)
 	r.top = tree
 	columns, err := r.query(tree, nil)

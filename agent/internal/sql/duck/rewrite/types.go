@@ -160,6 +160,10 @@ func (r *rewriter) widthOf(n *pg.Node) int32 {
 				return r.commonWidth([]*pg.Node{a[0], a[2]})
 			}
 		}
+	case *pg.Node_SubLink:
+		if c, ok := r.gives(x.SubLink.Subselect.GetSelectStmt()); ok && x.SubLink.SubLinkType == pg.SubLinkType_EXPR_SUBLINK && c.typ == datum.Bpchar {
+			return c.modifier
+		}
 	case *pg.Node_AArrayExpr:
 		return r.commonWidth(x.AArrayExpr.Elements)
 	case *pg.Node_CaseExpr:

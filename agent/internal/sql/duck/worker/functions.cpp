@@ -39,6 +39,8 @@ enum { SMALLINT = 3, INTEGER = 4, BIGINT = 5, FLOAT = 10, DOUBLE = 11, HUGEINT =
 
 const char *const division_by_zero = "ND22012 division by zero";
 const char *const out_of_range = "ND22003 value out of range";
+const char *const overflow = "ND22003 value out of range: overflow";
+const char *const underflow = "ND22003 value out of range: underflow";
 
 // The digits after the point of quotients; Go knows them as frame.QuotientScale and
 // frame.AverageScale. An average of bigints needs 19 digits before the point.
@@ -56,9 +58,30 @@ struct Divide {
 		}
 		out = a / b;
 		if constexpr (!std::numeric_limits<T>::is_integer) {
-			if (std::isinf(out) && !std::isinf(a)) return out_of_range;
+			if (std::isinf(out) && !std::isinf(a)) return overflow;
+			if (out == 0 && a != 0 && !std::isinf(b)) return underflow;
 		}
 		return nullptr;
+	}
+};
+
+// Sums and products of floats that are not infinite are no infinity.
+template <class T> const char *bounded(T a, T b, T out) {
+	return std::isinf(out) && !std::isinf(a) && !std::isinf(b) ? overflow : nullptr;
+}
+
+struct Add {
+	template <class T> static const char *apply(T a, T b, T &out) { return bounded(a, b, out = a + b); }
+};
+
+struct Subtract {
+	template <class T> static const char *apply(T a, T b, T &out) { return bounded(a, b, out = a - b); }
+};
+
+struct Multiply {
+	template <class T> static const char *apply(T a, T b, T &out) {
+		out = a * b;
+		return out == 0 && a != 0 && b != 0 ? underflow : bounded(a, b, out);
 	}
 };
 
@@ -183,7 +206,22 @@ extern "C" int nd_register(handle connection, uint8_t scale) {
 	    {HUGEINT, HUGEINT, HUGEINT, 0, 0, binary<wide, wide, wide, Remainder>},
 	    {DECIMAL, DECIMAL, DECIMAL, scale, scale, binary<wide, wide, wide, Remainder>},
 	};
-	int failed = add(connection, "nd_div", divide, sizeof(divide) / sizeof(divide[0]));
+	const Signature plus[] = {
+	    {FLOAT, FLOAT, FLOAT, 0, 0, binary<float, float, float, Add>},
+	    {DOUBLE, DOUBLE, DOUBLE, 0, 0, binary<double, double, double, Add>},
+	};
+	const Signature minus[] = {
+	    {FLOAT, FLOAT, FLOAT, 0, 0, binary<float, float, float, Subtract>},
+	    {DOUBLE, DOUBLE, DOUBLE, 0, 0, binary<double, double, double, Subtract>},
+	};
+	const Signature times[] = {
+	    {FLOAT, FLOAT, FLOAT, 0, 0, binary<float, float, float, Multiply>},
+	    {DOUBLE, DOUBLE, DOUBLE, 0, 0, binary<double, double, double, Multiply>},
+	};
+	int failed = add(connection, "nd_plus", plus, sizeof(plus) / sizeof(plus[0]));
+	failed |= add(connection, "nd_minus", minus, sizeof(minus) / sizeof(minus[0]));
+	failed |= add(connection, "nd_times", times, sizeof(times) / sizeof(times[0]));
+	failed |= add(connection, "nd_div", divide, sizeof(divide) / sizeof(divide[0]));
 	failed |= add(connection, "nd_avg", average, sizeof(average) / sizeof(average[0]));
 	failed |= add(connection, "nd_mod", remainder, sizeof(remainder) / sizeof(remainder[0]));
 	return failed;
