@@ -94,7 +94,22 @@ func errorResponse(e *sql.Error) *pgproto3.ErrorResponse {
 		ColumnName:          clean(e.Column),
 		DataTypeName:        clean(e.DataType),
 		ConstraintName:      clean(e.Constraint),
+		Routine:             routine(e),
 	}
+}
+
+// routine is the function of PostgreSQL's that reports such an error, where drivers know it by
+// that: JDBC, ActiveRecord, asyncpg and postgres.js prepare a statement anew after the first two.
+func routine(e *sql.Error) string {
+	switch {
+	case e.Code == "0A000" && e.Message == sql.PlanChanged:
+		return "RevalidateCachedQuery"
+	case e.Code == "26000":
+		return "FetchPreparedStatement"
+	case e.Code == "28P01":
+		return "auth_failed"
+	}
+	return ""
 }
 
 // notice sends a warning or a notice with the answer of the statement.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -119,6 +120,7 @@ func (c *conn) start(p *portal) {
 // resume sends up to limit more rows; 0 is all.
 func (c *conn) resume(p *portal, limit int) *sql.Error {
 	r := p.run
+	r.sink.sent = 0
 	if !r.sendHeld(&c.out, &limit) {
 		c.out.short(portalSuspended)
 		return nil
@@ -140,7 +142,7 @@ func (c *conn) resume(p *portal, limit int) *sql.Error {
 	if r.err != nil {
 		return r.ctxErr(r.err)
 	}
-	c.complete(r.tag)
+	c.complete(r.sink.tagOf(r.tag))
 	return nil
 }
 
@@ -152,6 +154,7 @@ func (r *run) sendHeld(o *output, limit *int) bool {
 		n := 1 + binary.BigEndian.Uint32(r.held[1:])
 		o.buf = append(o.buf, r.held[:n]...)
 		r.held = r.held[n:]
+		r.sink.sent++
 		if len(o.buf) >= outputLimit {
 			_ = o.flush() // kept in o.err
 		}
@@ -247,6 +250,7 @@ type rowSink struct {
 	// left is how many rows may still go out before suspend is called; 0 is all.
 	left    int
 	suspend func() error
+	sent    int // rows, since the client asked for some last
 	// place is the statement's right to run, given back while its client does not read.
 	place *admission.Place
 
@@ -269,7 +273,7 @@ func (s *rowSink) Tells() bool { return s.describe && !s.described }
 func (s *rowSink) Describe(columns []sql.Column) error {
 	if !s.describe {
 		if len(columns) != s.columns {
-			return &sql.Error{Code: "0A000", Message: "cached plan must not change result type"}
+			return &sql.Error{Code: "0A000", Message: sql.PlanChanged}
 		}
 		return nil
 	}
@@ -314,6 +318,7 @@ func (s *rowSink) Row(row []datum.Datum) error {
 		}
 		return err
 	}
+	s.sent++
 	if s.left == 0 {
 		return nil
 	}
@@ -321,6 +326,15 @@ func (s *rowSink) Row(row []datum.Datum) error {
 		return nil
 	}
 	return s.suspend()
+}
+
+// tagOf is the tag of a portal that was read piece by piece: it counts the last piece alone.
+func (s *rowSink) tagOf(tag string) string {
+	last := strings.LastIndexByte(tag, ' ') + 1
+	if _, err := strconv.Atoi(tag[last:]); err != nil { // it counts nothing
+		return tag
+	}
+	return tag[:last] + strconv.Itoa(s.sent)
 }
 
 // endRow completes a row; the statement needs no place while its client does not read.

@@ -225,7 +225,7 @@ func TestPortals(t *testing.T) {
 	begin()
 	expect(t, "in pieces", c.do(open("p"), fetch("p", 2), sync), "bound", "row 0 row 0", "row 1 row 1", "suspended", "ready T")
 	expect(t, "more", c.do(fetch("p", 2), sync), "row 2 row 2", "row 3 row 3", "suspended", "ready T")
-	expect(t, "the end", c.do(fetch("p", 2), fetch("p", 2), sync), "row 4 row 4", "SELECT 5", "SELECT 0", "ready T")
+	expect(t, "the end", c.do(fetch("p", 2), fetch("p", 2), sync), "row 4 row 4", "SELECT 1", "SELECT 0", "ready T")
 	expect(t, "name in use", c.do(open("p"), sync), "ERROR 42P03", "ready E")
 	c.do(&pgproto3.Query{String: "rollback"})
 
@@ -234,7 +234,7 @@ func TestPortals(t *testing.T) {
 		"bound", "bound", "row 0 row 0", "suspended", "row 0 row 0", "row 1 row 1", "row 2 row 2", "row 3 row 3", "suspended", "row 1 row 1", "suspended", "ready T")
 	expect(t, "another statement between", c.do(&pgproto3.Query{String: "insert"}), "INSERT 0 1", "ready T")
 	expect(t, "and on", c.do(fetch("b", 0), fetch("a", 2), fetch("a", 0), sync),
-		"row 4 row 4", "SELECT 5", "row 2 row 2", "row 3 row 3", "suspended", "row 4 row 4", "SELECT 5", "ready T")
+		"row 4 row 4", "SELECT 1", "row 2 row 2", "row 3 row 3", "suspended", "row 4 row 4", "SELECT 1", "ready T")
 	expect(t, "closed half-way", c.do(open("c"), fetch("c", 1), &pgproto3.Close{ObjectType: 'P', Name: "c"}, fetch("c", 1), sync),
 		"bound", "row 0 row 0", "suspended", "closed", "ERROR 34000", "ready E")
 	c.do(&pgproto3.Query{String: "rollback"})
@@ -269,7 +269,7 @@ func TestHalfReadPortalsKeepNoPlace(t *testing.T) {
 			"parsed", "bound", "row 0 row 0", "row 1 row 1", "suspended", "ready T")
 		running(0)
 	}
-	expect(t, "on", a.do(fetch, fetch, sync), "row 2 row 2", "row 3 row 3", "suspended", "row 4 row 4", "SELECT 5", "ready T")
+	expect(t, "on", a.do(fetch, fetch, sync), "row 2 row 2", "row 3 row 3", "suspended", "row 4 row 4", "SELECT 1", "ready T")
 	expect(t, "read ahead for another", b.do(&pgproto3.Query{String: "insert"}), "INSERT 0 1", "ready T")
 	running(0)
 	expect(t, "what was read ahead", b.do(fetch, sync), "row 2 row 2", "row 3 row 3", "suspended", "ready T")

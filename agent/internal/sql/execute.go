@@ -508,6 +508,9 @@ type Teller interface {
 	Tells() bool
 }
 
+// PlanChanged is the message of a statement that would give other columns than its client was told of.
+const PlanChanged = "cached plan must not change result type"
+
 // refreshed is the plan of p, or a new one if that does not hold any more. A client that
 // was told of the columns before gets no others.
 func (s *Session) refreshed(ctx context.Context, p *Prepared, q *syntax.Query, sink RowSink) (*Prepared, error) {
@@ -522,7 +525,7 @@ func (s *Session) refreshed(ctx context.Context, p *Prepared, q *syntax.Query, s
 		if t, ok := sink.(Teller); ok && t.Tells() && len(fresh.ParamOIDs) == 0 {
 			return fresh, nil
 		}
-		return nil, &Error{Code: "0A000", Message: "cached plan must not change result type", Hint: "Prepare the statement again."}
+		return nil, &Error{Code: "0A000", Message: PlanChanged, Hint: "Prepare the statement again."}
 	}
 	p.plan, p.resolved, p.basis, p.asked, p.found, p.searchPath = fresh.plan, fresh.resolved, fresh.basis, fresh.asked, fresh.found, fresh.searchPath
 	return p, nil

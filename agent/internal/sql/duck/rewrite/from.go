@@ -184,7 +184,7 @@ func (r *rewriter) subselect(n *pg.Node, sub *pg.RangeSubselect) (*pg.Node, []*r
 		return nil, nil, withoutAlias(s)
 	}
 	r.mayWrite = true
-	cols, err := r.query(s, r.scope)
+	cols, err := r.subquery(s)
 	r.mayWrite = false
 	if err != nil {
 		return nil, nil, err

@@ -141,7 +141,7 @@ func (r *rewriter) with(w *pg.WithClause) error {
 		}
 		mayWrite := r.mayWrite
 		r.mayWrite = !w.Recursive
-		cols, err := r.query(sub, r.scope)
+		cols, err := r.subquery(sub)
 		if r.mayWrite = mayWrite; err != nil {
 			return err
 		}
