@@ -1,0 +1,163 @@
+package analysis
+
+import (
+	"fmt"
+	"time"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
+)
+
+// Column is one of a Relation.
+type Column struct {
+	Name string
+	Type datum.Type
+	// Hidden columns are not part of *, but can be named.
+	Hidden bool
+}
+
+// Relation is what a name in FROM means.
+type Relation struct {
+	Columns []Column
+	Key     []int // of the primary key, in Columns; nil: it has none
+}
+
+// Input is what names mean to the session.
+type Input struct {
+	Resolve func(schema, name string) (*Relation, bool)
+	// Type finds a type that PostgreSQL has not.
+	Type func(syntax.TypeName) (datum.Type, bool)
+	// Made reports whether somebody has made a function of the name.
+	Made   func(name string) bool
+	Params []datum.Type // datum.Unknown: to be found out
+	Zone   *time.Location
+}
+
+// analysis is the state of one Check.
+type analysis struct {
+	in     Input
+	err    *syntax.Error // the first
+	scope  *scope
+	params []oid
+	// lost says that a literal is not read here: what comes after it is not certain.
+	lost  bool
+	made  map[oid]*typeFact
+	known map[oid]datum.Type
+}
+
+// Check returns the first thing that PostgreSQL refuses in a query, a *syntax.Error, or nil.
+func Check(q *syntax.Query, in Input) error {
+	a := &analysis{in: in, made: map[oid]*typeFact{}, known: map[oid]datum.Type{}}
+	for _, t := range in.Params {
+		typ := a.typeOf(t)
+		if t == datum.Unknown {
+			typ = unknown
+		}
+		a.params = append(a.params, typ)
+	}
+	switch {
+	case q.Call, q.Merge != nil:
+	case q.Select != nil:
+		a.query(q.Select, nil)
+	case q.Insert != nil:
+		a.insert(q.Insert)
+	case q.Update != nil:
+		a.update(q.Update)
+	case q.Delete != nil:
+		a.delete(q.Delete)
+	}
+	if a.err == nil {
+		return nil
+	}
+	return a.err
+}
+
+// refuse notes what is wrong unless something was before.
+func (a *analysis) refuse(code string, at int32, format string, args ...any) {
+	a.hinted(code, at, "", format, args...)
+}
+
+func (a *analysis) hinted(code string, at int32, hint, format string, args ...any) {
+	if a.err == nil && !a.lost {
+		a.err = &syntax.Error{Code: code, Message: fmt.Sprintf(format, args...), Hint: hint, Position: syntax.Position(at)}
+	}
+}
+
+// expr is what is known of an expression.
+type expr struct {
+	typ  oid
+	at   int32
+	lit  *string // the text of a literal that has no type yet
+	null bool    // such a literal that is NULL
+	arg  int32   // the number of a parameter
+	row  []*expr // the fields of ROW(...)
+	is   string  // what it is beside its kids: equal expressions are equal here
+	kids []*expr
+	// variable: a column of a FROM item of scope; agg: an aggregate of scope.
+	scope    *scope
+	of       *item
+	column   int
+	variable bool
+	agg      bool
+	window   bool
+	direct   []*expr // of an aggregate: not of its rows
+	sub      bool    // a subquery: kids are its expressions
+	grouping bool
+}
+
+// same reports whether two expressions are equal.
+func same(x, y *expr) bool {
+	if x.is != y.is || x.typ != y.typ || len(x.kids) != len(y.kids) || x.variable != y.variable || x.of != y.of || x.column != y.column || x.sub || y.sub || x.is == "" && !x.variable {
+		return false
+	}
+	for i := range x.kids {
+		if !same(x.kids[i], y.kids[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func of(t oid, at int32, is string, kids ...*expr) *expr {
+	return &expr{typ: t, at: at, is: is, kids: kids}
+}
+
+// leftmost is where an expression begins in the text, as PostgreSQL says it.
+func leftmost(at int32, kids ...*expr) int32 {
+	for _, k := range kids {
+		if k != nil && k.at >= 0 && (at < 0 || k.at < at) {
+			at = k.at
+		}
+	}
+	return at
+}
+
+// each calls fn with the expressions below e, and e; fn says whether to go on below.
+func (e *expr) each(fn func(*expr) bool) {
+	if e == nil || !fn(e) {
+		return
+	}
+	for _, k := range e.kids {
+		k.each(fn)
+	}
+}
+
+func text(n *pg.Node) string { return n.GetString_().GetSval() }
+
+func texts(l []*pg.Node) []string {
+	out := make([]string, len(l))
+	for i, n := range l {
+		out[i] = text(n)
+	}
+	return out
+}
+
+// lastText is a name without its schema.
+func lastText(l []*pg.Node) string {
+	if len(l) == 0 {
+		return ""
+	}
+	return text(l[len(l)-1])
+}
