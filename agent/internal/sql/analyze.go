@@ -23,8 +23,8 @@ type nobody struct{}
 func (nobody) Describe([]Column) error { return nil }
 func (nobody) Row([]datum.Datum) error { return nil }
 
-// analysis is what EXPLAIN ANALYZE has found out.
-type analysis struct {
+// measured is what EXPLAIN ANALYZE has found out.
+type measured struct {
 	reads []kv.RangeRead
 	rows  int64
 	took  time.Duration
@@ -33,7 +33,7 @@ type analysis struct {
 
 // lines says how the statement was run: what was read of each range, at which node, as
 // its leader or a follower has it, and why there.
-func (a *analysis) lines() (out []string) {
+func (a *measured) lines() (out []string) {
 	for _, r := range a.reads {
 		out = append(out, fmt.Sprintf("  %s: %s, %s (%s), rows %d, bytes %d, time %s", r.Range, r.Node, replica(r), r.Why, r.Rows, r.Bytes, milliseconds(r.Took)))
 	}
@@ -45,7 +45,7 @@ func (a *analysis) lines() (out []string) {
 
 // fields says the same in FORMAT JSON, and what came from each node. Times are in ms, as
 // PostgreSQL's are.
-func (a *analysis) fields() (out queryplan.Fields) {
+func (a *measured) fields() (out queryplan.Fields) {
 	if at := a.at(); at != 0 {
 		out = append(out, queryplan.Field{Name: "Read At", Value: at.Time().Format(time.RFC3339Nano)})
 	}
@@ -70,7 +70,7 @@ func (a *analysis) fields() (out queryplan.Fields) {
 }
 
 // at is the time that was read at; 0: the leaders' now.
-func (a *analysis) at() (at hlc.Timestamp) {
+func (a *measured) at() (at hlc.Timestamp) {
 	for _, r := range a.reads {
 		at = max(at, r.TS)
 	}
@@ -94,7 +94,7 @@ func milliseconds(d time.Duration) string {
 }
 
 // explained shows how a statement would be run, or how it was: a is nil if it was not.
-func explained(p *Prepared, e *syntax.Explain, a *analysis, sink RowSink) (string, error) {
+func explained(p *Prepared, e *syntax.Explain, a *measured, sink RowSink) (string, error) {
 	plan, out := p.plan.Explain(), &output{sink: sink, columns: p.Columns}
 	if a != nil {
 		slices.SortStableFunc(a.reads, func(x, y kv.RangeRead) int { return cmp.Compare(x.Range, y.Range) })
@@ -122,7 +122,7 @@ func explained(p *Prepared, e *syntax.Explain, a *analysis, sink RowSink) (strin
 	return "EXPLAIN", nil
 }
 
-func explainedJSON(plan *queryplan.Step, a *analysis) (string, error) {
+func explainedJSON(plan *queryplan.Step, a *measured) (string, error) {
 	all := queryplan.Fields{{Name: "Plan", Value: plan}}
 	if a != nil {
 		plan.Fields = append(plan.Fields, queryplan.Field{Name: "Actual Rows", Value: a.rows})

@@ -361,7 +361,7 @@ func (s *Session) runPlanned(ctx context.Context, p *Prepared, q *syntax.Query, 
 		return "", err
 	}
 	if q.Explain != nil {
-		return explained(p, q.Explain, &analysis{reads: reading.Trace.Reads(), rows: n, took: time.Since(began), now: s.server.cfg.Now()}, sink)
+		return explained(p, q.Explain, &measured{reads: reading.Trace.Reads(), rows: n, took: time.Since(began), now: s.server.cfg.Now()}, sink)
 	}
 	if err := out.begin(); err != nil {
 		return "", err

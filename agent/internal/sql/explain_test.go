@@ -61,7 +61,7 @@ func TestExplainAsJSON(t *testing.T) {
 }
 
 func TestAnalysisAsJSON(t *testing.T) {
-	a := &analysis{rows: 3, took: 1500 * time.Microsecond, reads: []kv.RangeRead{
+	a := &measured{rows: 3, took: 1500 * time.Microsecond, reads: []kv.RangeRead{
 		{Range: 2, Node: 1, Why: "strong", Rows: 2, Bytes: 20, Took: time.Millisecond},
 		{Range: 3, Node: 4, Why: "bounded", Follower: true, Rows: 1, Bytes: 10, Took: 250 * time.Microsecond},
 		{Range: 4, Node: 1, Why: "strong", Rows: 5, Bytes: 50, Took: time.Millisecond},

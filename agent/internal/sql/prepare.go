@@ -166,11 +166,14 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 		return r, err
 	}
 	plan, resolved, err := planned(ctx, planner, q)
-	if err = cmp.Or(names.unsettled, err); err != nil {
-		return systemColumn(err)
-	}
 	if p.resolved = resolved; resolved != nil {
 		q = resolved
+	}
+	if names.unsettled == nil {
+		err = names.refusal(q, plan, err)
+	}
+	if err = cmp.Or(names.unsettled, err); err != nil {
+		return systemColumn(err)
 	}
 	p.plan, p.basis.changes = plan, s.basis(p).changes
 	p.describe(plan, q.Explain)

@@ -114,8 +114,8 @@ func TestSignalsByQuery(t *testing.T) {
 		"select pid from pg_stat_activity where pg_cancel_backend(pid)":                   "0A000 pg_cancel_backend anywhere but as a column of SELECT ... FROM, without DISTINCT or GROUP BY, is not supported",
 		"select distinct pg_cancel_backend(pid) from pg_stat_activity":                    "0A000 pg_cancel_backend anywhere but as a column of SELECT ... FROM, without DISTINCT or GROUP BY, is not supported",
 		"select pg_cancel_backend(usename) from pg_stat_activity":                         "42883 function pg_cancel_backend(name) does not exist",
-		"select pg_cancel_backend(pid, 5) from pg_stat_activity":                          "42883 function pg_cancel_backend of 2 arguments does not exist",
-		"select pg_terminate_backend()":                                                   "42883 function pg_terminate_backend of 0 arguments does not exist",
+		"select pg_cancel_backend(pid, 5) from pg_stat_activity":                          "42883 function pg_cancel_backend(integer, integer) does not exist",
+		"select pg_terminate_backend()":                                                   "42883 function pg_terminate_backend() does not exist",
 	} {
 		c.want(want, statement)
 	}

@@ -109,6 +109,9 @@ type expr struct {
 
 // same reports whether two expressions are equal.
 func same(x, y *expr) bool {
+	if x == y {
+		return true
+	}
 	if x.is != y.is || x.typ != y.typ || len(x.kids) != len(y.kids) || x.variable != y.variable || x.of != y.of || x.column != y.column || x.sub || y.sub || x.is == "" && !x.variable {
 		return false
 	}

@@ -4,9 +4,9 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 )
 
-// target is the table that a statement changes.
+// changed is the table that a statement changes.
 func (a *analysis) changed(r *pg.RangeVar) *item {
-	i := a.rangeVar(r)
+	i := a.stored(r)
 	i.named, i.seen = true, true
 	a.scope.all = append(a.scope.all, i)
 	return i

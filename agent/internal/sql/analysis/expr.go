@@ -151,7 +151,7 @@ func (a *analysis) cast(c *pg.TypeCast) *expr {
 	} else {
 		e = a.expr(c.Arg)
 	}
-	if to == unsure || e.typ == unsure {
+	if to == unsure || e.typ == unsure || to == interval && len(c.TypeName.Typmods) > 0 && e.typ == unknown {
 		return of(to, c.Location, "", e)
 	}
 	if e.typ != to && !a.converts(e.typ, to, explicit) {
@@ -278,8 +278,9 @@ func (a *analysis) subscript(x *pg.A_Indirection) *expr {
 		slice = slice || i.IsSlice
 	}
 	switch {
-	case t == unsure:
-	case t == jsonb:
+	case t == unsure, t == jsonb:
+	case t == 19: // name, of characters
+		t = unsure
 	case a.elem(t) != unsure:
 		if !slice {
 			t = a.elem(t)

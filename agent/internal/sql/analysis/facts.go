@@ -28,6 +28,7 @@ const (
 	float8Type  oid = 701
 	unknown     oid = 705
 	numericType oid = 1700
+	interval    oid = 1186
 	bitType     oid = 1560
 	record      oid = 2249
 	voidType    oid = 2278

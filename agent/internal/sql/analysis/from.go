@@ -28,7 +28,7 @@ func (a *analysis) from(l []*pg.Node) {
 func (a *analysis) distinct(l, r []*item) {
 	for _, x := range r {
 		for _, y := range l {
-			if x.named && y.named && x.name == y.name && x.name != "" && !(x.table && y.table) {
+			if x.named && y.named && x.name == y.name && x.name != "" && !(x.plain && y.plain) {
 				a.refuse("42712", -1, "table name \"%s\" specified more than once", x.name)
 			}
 		}
@@ -56,29 +56,39 @@ func (a *analysis) fromItem(n *pg.Node) (names []*item) {
 }
 
 func (a *analysis) rangeVar(v *pg.RangeVar) *item {
-	out := &item{}
 	if i := a.scope.cte(v.Relname); i != nil && v.Schemaname == "" {
-		out.columns, out.open = slices.Clone(i.columns), i.open
-	} else {
-		r, ok := a.in.Resolve(v.Schemaname, v.Relname)
-		if !ok {
-			name := v.Relname
-			if v.Schemaname != "" {
-				name = v.Schemaname + "." + name
-			}
-			a.refuse("42P01", v.Location, "relation \"%s\" does not exist", name)
-			return &item{name: v.Relname, open: true}
-		}
-		out.table, out.key = true, r.Key
-		for _, c := range r.Columns {
-			out.columns = append(out.columns, itemColumn{name: c.Name, typ: a.typeOf(c.Type), hidden: c.Hidden})
-		}
+		out := &item{name: v.Relname, columns: slices.Clone(i.columns), open: i.open}
+		a.aliased(out, v)
+		return out
 	}
-	if out.name = v.Relname; v.Alias != nil {
-		out.name, out.table = v.Alias.Aliasname, out.table && v.Alias.Aliasname == v.Relname
+	return a.stored(v)
+}
+
+// stored is a table or a view.
+func (a *analysis) stored(v *pg.RangeVar) *item {
+	out := &item{name: v.Relname}
+	r, ok := a.in.Resolve(v.Schemaname, v.Relname)
+	if !ok {
+		name := v.Relname
+		if v.Schemaname != "" {
+			name = v.Schemaname + "." + name
+		}
+		a.refuse("42P01", v.Location, "relation \"%s\" does not exist", name)
+		return &item{name: v.Relname, open: true}
+	}
+	out.table, out.plain, out.key = true, true, r.Key
+	for _, c := range r.Columns {
+		out.columns = append(out.columns, itemColumn{name: c.Name, typ: a.typeOf(c.Type), hidden: c.Hidden})
+	}
+	a.aliased(out, v)
+	return out
+}
+
+func (a *analysis) aliased(out *item, v *pg.RangeVar) {
+	if v.Alias != nil {
+		out.name, out.plain = v.Alias.Aliasname, false
 		a.alias(out, v.Alias, v.Relname)
 	}
-	return out
 }
 
 // alias gives columns the names of an alias.
@@ -98,6 +108,13 @@ func (a *analysis) alias(i *item, alias *pg.Alias, what string) {
 
 func (a *analysis) rangeSubselect(s *pg.RangeSubselect) *item {
 	out := &item{name: s.Alias.GetAliasname()}
+	if s.Alias == nil {
+		what, such := "subquery", "SELECT"
+		if len(s.Subquery.GetSelectStmt().GetValuesLists()) > 0 {
+			what, such = "VALUES", "VALUES"
+		}
+		a.hinted("42601", -1, "For example, FROM ("+such+" ...) [AS] foo.", "%s in FROM must have an alias", what)
+	}
 	was := a.scope.lateral
 	a.scope.lateral = s.Lateral
 	a.at(inFrom, func() { out.columns, out.open = a.query(s.Subquery.GetSelectStmt(), a.scope) })

@@ -37,7 +37,7 @@ func (a *analysis) grouped(e *expr, by []*expr, sets, inner bool) {
 		return
 	}
 	for _, g := range by {
-		if same(e, g) && (!inner || e.variable) {
+		if same(e, g) && (!inner || e.variable) || e.sub && g.subqueries() {
 			return
 		}
 	}
@@ -58,6 +58,16 @@ func (a *analysis) grouped(e *expr, by []*expr, sets, inner bool) {
 	for _, k := range e.kids {
 		a.grouped(k, by, sets, inner || e.sub)
 	}
+}
+
+// subqueries reports whether there are some in e: whether two are equal is not known.
+func (e *expr) subqueries() bool {
+	has := false
+	e.each(func(e *expr) bool {
+		has = has || e.sub
+		return !has
+	})
+	return has
 }
 
 // outside reports whether a scope is around the one that is looked at.

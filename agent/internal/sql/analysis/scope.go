@@ -34,6 +34,7 @@ type item struct {
 	columns []itemColumn
 	open    bool // there may be columns that are not known
 	table   bool // it may have system columns
+	plain   bool // it is a table without an alias: another schema may have one of the name
 	key     []int
 	// named and seen say whether t.c and c mean its columns.
 	named, seen bool
@@ -110,8 +111,12 @@ func (a *analysis) plainColumn(name string, at int32, own bool) *expr {
 		if hit != nil || own {
 			return hit
 		}
+		if open {
+			a.lost = true
+			return of(unsure, at, "")
+		}
 	}
-	if i, _ := a.named(name); i == nil && !open && !systemColumns[name] {
+	if i, _ := a.named(name); i == nil && !systemColumns[name] {
 		a.refuse("42703", at, "column \"%s\" does not exist", name)
 	}
 	return of(unsure, at, "")

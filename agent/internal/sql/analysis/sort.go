@@ -191,7 +191,8 @@ func (a *analysis) distinctness(s *pg.SelectStmt, list, order []*target, open bo
 		}
 		for _, t := range list {
 			if !t.junk {
-				a.equality(a.coerceText(t.expr).typ, t.at)
+				t.expr = a.coerceText(t.expr)
+				a.equality(t.typ, t.at)
 			}
 		}
 	default:

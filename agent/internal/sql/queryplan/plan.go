@@ -315,3 +315,14 @@ func (p *Planner) target(r *pg.RangeVar, verb string) (*catalog.Table, error) {
 	}
 	return nil, fail("42P01", syntax.Position(r.GetLocation()), "relation %q does not exist", name)
 }
+
+// ByEngine reports whether the engine runs a part of it that reads tables of users.
+func (p *Plan) ByEngine() bool {
+	switch {
+	case p.system:
+		return false
+	case p.With != nil, p.Slow != nil:
+		return true
+	}
+	return p.Insert != nil && p.Insert.Slow != nil || p.Change != nil && p.Change.Slow != nil || p.Instead != nil && p.Instead.Slow != nil
+}
