@@ -18,6 +18,8 @@ type Protocol string
 const (
 	Simple   Protocol = "simple"
 	Extended Protocol = "extended"
+	// Described ones are not run, but by Describe.
+	Described Protocol = "described"
 )
 
 // Answer is what a statement gives, in the lines of the corpus.
@@ -52,6 +54,9 @@ func cell(v []byte) string {
 
 // Ask sends a statement and collects the answer. An error is one that ended the connection.
 func Ask(ctx context.Context, conn *pgconn.PgConn, statement string, by Protocol) (Answer, error) {
+	if by == Described {
+		return Describe(ctx, conn, statement)
+	}
 	var out Answer
 	types := pgtype.NewMap()
 	one := func(fields []pgconn.FieldDescription, rows [][][]byte, tag pgconn.CommandTag) {

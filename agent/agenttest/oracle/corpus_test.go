@@ -27,17 +27,27 @@ type run struct {
 	settings string
 }
 
-var runs = []run{{"simple", Simple, ""}, {"extended", Extended, ""}, {"engine", Extended, "set nodedb.fast_path = off"}}
+var (
+	runs      = []run{{"simple", Simple, ""}, {"extended", Extended, ""}, {"engine", Extended, "set nodedb.fast_path = off"}}
+	describes = []run{{"describe", Described, ""}, {"engine", Described, "set nodedb.fast_path = off"}}
+)
 
 // TestCorpus: what PostgreSQL answered, NodeDB answers, or refuses where the corpus says so.
-func TestCorpus(t *testing.T) {
-	paths, err := filepath.Glob("testdata/corpus/*.txt")
+func TestCorpus(t *testing.T) { holdAll(t, "testdata/corpus/*.txt", runs) }
+
+// TestDescriptions: what PostgreSQL says of parameters and columns before a statement runs,
+// NodeDB says.
+func TestDescriptions(t *testing.T) { holdAll(t, "testdata/described/*.txt", describes) }
+
+func holdAll(t *testing.T, pattern string, runs []run) {
+	t.Helper()
+	paths, err := filepath.Glob(pattern)
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("no corpus: %v", err)
 	}
 	if *update {
 		for _, path := range paths {
-			answerAnew(t, path)
+			answerAnew(t, path, runs[0].by)
 		}
 		return
 	}
@@ -131,7 +141,7 @@ func connect(t *testing.T, url string) *pgconn.PgConn {
 }
 
 // answerAnew has PostgreSQL answer the statements of a topic.
-func answerAnew(t *testing.T, path string) {
+func answerAnew(t *testing.T, path string, by Protocol) {
 	t.Helper()
 	url := os.Getenv("ORACLE_PG")
 	if url == "" {
@@ -152,7 +162,7 @@ func answerAnew(t *testing.T, path string) {
 	conn := connect(t, strings.TrimSuffix(url, "postgres")+name)
 	defer func() { _ = conn.Close(context.Background()) }()
 	for _, c := range topic.Cases {
-		if c.Answer, err = Ask(t.Context(), conn, c.Statement, Simple); err != nil {
+		if c.Answer, err = Ask(t.Context(), conn, c.Statement, by); err != nil {
 			t.Fatal(fmt.Errorf("%s: %w", c.Statement, err))
 		}
 	}

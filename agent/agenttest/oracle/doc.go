@@ -21,6 +21,9 @@
 // the extended one, and with all that the engine can run being run by it
 // (nodedb.fast_path = off).
 //
+// testdata/described/TOPIC.txt has statements with what PostgreSQL says of them before they run:
+// the types of parameters, the columns with their types and modifiers. Both are compared.
+//
 // ORACLE_PG names a PostgreSQL 15 (postgres.sh starts one); then
 //
 //	go test ./agent/agenttest/oracle -args -update     has it answer anew

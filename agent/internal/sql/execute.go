@@ -302,6 +302,9 @@ func (s *Session) runPlanned(ctx context.Context, p *Prepared, q *syntax.Query, 
 	if err := s.permitQuery(p, q); err != nil {
 		return "", err
 	}
+	if p.plan.Fails != nil {
+		return "", p.plan.Fails
+	}
 	if q.Explain != nil && !q.Explain.Analyze {
 		return explained(p, q.Explain, nil, sink)
 	}

@@ -100,7 +100,6 @@ func fromWorker(f *frame.Failure) *Error {
 		return e
 	}
 	if strings.Contains(text, "Out of Memory Error") {
-		println("DBG", f.Message)
 		return outOfMemory()
 	}
 	e := byClass(f.Class)

@@ -260,6 +260,9 @@ func (p *prepared) ParamTypes() []datum.Type { return p.params }
 
 // Execute runs the statement.
 func (p *prepared) Execute(ctx context.Context, x Execution, emit func(row []datum.Datum) error) error {
+	if p.rewrite.Fails != nil {
+		return asError(p.rewrite.Fails)
+	}
 	sql, args, err := p.args(x)
 	if err != nil {
 		return err

@@ -2,7 +2,6 @@ package queryplan
 
 import (
 	"math"
-	"slices"
 	"strconv"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -46,6 +45,8 @@ type compiler struct {
 	calling bool
 	// grouping says that expressions are over rows of a group; nil: of a table.
 	grouping *grouping
+	// fails is told of the first constants that cannot be computed; nil: nobody asks.
+	fails *error
 }
 
 func (c *compiler) position(location int32) int {
@@ -58,11 +59,47 @@ func (c *compiler) position(location int32) int {
 // expr compiles n.
 func (c *compiler) expr(n *pg.Node) (Expr, error) {
 	e, err := c.compile(n)
-	if f, ok := e.(*fn); ok && f.name == "" {
-		f.name = spelled(n)
+	switch f := e.(type) {
+	case *fn:
+		if f.name == "" {
+			f.name = spelled(n)
+		}
+	case *failing:
+		if c.fails != nil && *c.fails == nil {
+			*c.fails = f.err
+		}
 	}
 	return e, err
 }
+
+// unless compiles n; that its constants cannot be computed matters unless it is never reached.
+func (c *compiler) unless(unreached bool, n *pg.Node) (Expr, error) {
+	if !unreached || c.fails == nil {
+		return c.expr(n)
+	}
+	was := *c.fails
+	defer func() { *c.fails = was }()
+	return c.expr(n)
+}
+
+// until compiles expressions of which those behind one that decides are never reached.
+func (c *compiler) until(ns []*pg.Node, decides func(datum.Datum) bool) ([]Expr, error) {
+	out := make([]Expr, len(ns))
+	decided := false
+	for i, n := range ns {
+		var err error
+		if out[i], err = c.unless(decided, n); err != nil {
+			return nil, err
+		}
+		k, ok := out[i].(*Const)
+		decided = decided || ok && decides(k.Value)
+	}
+	return out, nil
+}
+
+// isTrue reports whether a value is, and isFalse whether it is the other one.
+func isTrue(v datum.Datum) bool  { return v.Type == datum.Bool && !v.Null && v.Bool() }
+func isFalse(v datum.Datum) bool { return v.Type == datum.Bool && !v.Null && !v.Bool() }
 
 func (c *compiler) compile(n *pg.Node) (Expr, error) {
 	if c.grouping != nil {
@@ -88,12 +125,11 @@ func (c *compiler) compile(n *pg.Node) (Expr, error) {
 	case *pg.Node_AExpr:
 		return c.operator(n.AExpr)
 	case *pg.Node_CoalesceExpr:
-		args, t, err := c.unified(n.CoalesceExpr.GetArgs())
-		if err != nil {
-			return nil, err
+		args, err := c.until(n.CoalesceExpr.GetArgs(), func(v datum.Datum) bool { return !v.Null })
+		if err == nil {
+			args, _, err = alternatives(args)
 		}
-		_ = t
-		return &coalesceExpr{args: args}, nil
+		return &coalesceExpr{args: args}, err
 	case *pg.Node_CaseExpr:
 		return c.caseWhen(n.CaseExpr)
 	case *pg.Node_MinMaxExpr:
@@ -279,7 +315,11 @@ func (c *compiler) resolveType(name syntax.TypeName) (catalog.Resolved, error) {
 }
 
 func (c *compiler) boolean(n *pg.BoolExpr) (Expr, error) {
-	args, err := c.exprs(n.GetArgs())
+	decides := isFalse
+	if n.GetBoolop() == pg.BoolExprType_OR_EXPR {
+		decides = isTrue
+	}
+	args, err := c.until(n.GetArgs(), decides)
 	if err != nil {
 		return nil, err
 	}
@@ -410,36 +450,32 @@ func (c *compiler) caseWhen(n *pg.CaseExpr) (Expr, error) {
 		return nil, errSlow
 	}
 	e := &caseExpr{}
-	var results []*pg.Node
+	decided := false // a condition before is always true
 	for _, w := range n.GetArgs() {
 		when := w.GetCaseWhen()
-		cond, err := c.expr(when.GetExpr())
+		cond, err := c.unless(decided, when.GetExpr())
 		if err != nil {
 			return nil, err
 		}
 		if cond, err = c.condition(cond, when.GetExpr()); err != nil {
 			return nil, err
 		}
-		e.conditions = append(e.conditions, cond)
-		results = append(results, when.GetResult())
-	}
-	args, err := c.exprs(results)
-	if err != nil {
-		if slices.ContainsFunc(e.conditions, isConst) {
-			return nil, errSlow // there, what is never reached does not fail
+		k, constant := cond.(*Const)
+		result, err := c.unless(decided || constant && !isTrue(k.Value), when.GetResult())
+		if err != nil {
+			return nil, err
 		}
-		return nil, err
+		decided = decided || constant && isTrue(k.Value)
+		e.conditions, e.results = append(e.conditions, cond), append(e.results, result)
 	}
 	var last Expr = &Const{Value: datum.MakeNull(datum.Unknown)}
+	var err error
 	if n.GetDefresult() != nil {
-		if last, err = c.expr(n.GetDefresult()); err != nil {
-			if slices.ContainsFunc(e.conditions, isConst) {
-				return nil, errSlow
-			}
+		if last, err = c.unless(decided, n.GetDefresult()); err != nil {
 			return nil, err
 		}
 	}
-	e.results, e.typ, err = alternatives(append(args, last))
+	e.results, e.typ, err = alternatives(append(e.results, last))
 	return e, err
 }
 

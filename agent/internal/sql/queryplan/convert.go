@@ -45,7 +45,7 @@ func convert(e Expr, t datum.Type, modifier int32, how datum.CastContext) (Expr,
 		return e, nil
 	}
 	position := 0
-	if k, ok := e.(*Const); ok {
+	if k, ok := e.(*Const); ok && from == datum.Unknown {
 		position = k.position
 	}
 	widening := modifier < 0 && (datum.SameValue(from, t) || from.IsInt() && t.IsInt() || from.IsString() && t.IsString() || from.IsFloat() && t.IsFloat())

@@ -329,20 +329,39 @@ func isConst(e Expr) bool {
 	return ok
 }
 
+// failing is what constants cannot make: PostgreSQL says so when the statement runs, not when
+// it is parsed.
+type failing struct {
+	typ datum.Type
+	err error
+}
+
+func (e *failing) Type() datum.Type { return e.typ }
+
+func (e *failing) Eval(*Env) (datum.Datum, error) { return datum.Datum{}, e.err }
+
 // fold computes e now if all its arguments are constants. Only immutable
 // functions are folded.
 func fold(e *fn) (Expr, error) {
 	if e.volatile {
 		return e, nil
 	}
+	known := true
 	for _, a := range e.args {
-		if !isConst(a) {
-			return e, nil
+		if f, ok := a.(*failing); ok {
+			return &failing{typ: e.typ, err: f.err}, nil
 		}
+		known = known && isConst(a)
+	}
+	if !known {
+		return e, nil
 	}
 	v, err := e.Eval(&Env{})
-	if err != nil {
+	switch {
+	case err == nil:
+		return &Const{Value: v}, nil
+	case isSlow(err) || isRefused(err) || len(e.args) == 1 && e.args[0].Type() == datum.Unknown: // a literal is read when it is parsed
 		return nil, err
 	}
-	return &Const{Value: v}, nil
+	return &failing{typ: e.typ, err: err}, nil
 }

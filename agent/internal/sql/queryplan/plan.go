@@ -40,6 +40,9 @@ type Plan struct {
 	Calls    bool
 	// Notifies says that rows are changed with a call of pg_notify.
 	Notifies bool
+	// Fails is why the statement fails, whatever rows there are: constants in it cannot be
+	// computed. nil: they can.
+	Fails error
 	// system says that Slow reads system tables and nothing else.
 	system bool
 }
@@ -100,6 +103,7 @@ type Planner struct {
 	view   *throughView
 	guards map[Guarded]Expr
 	failed error   // of a policy
+	fails  error   // Plan.Fails
 	parts  []*Part // of a WITH that changes rows, as far as they are planned
 	// repeated says that what is planned is computed several times: see bindConditions.
 	repeated bool
@@ -137,6 +141,7 @@ func (p *Planner) Plan(ctx context.Context, q *syntax.Query) (*Plan, error) {
 		plan.Guards = p.guards
 	}
 	out.Routines, out.Calls = p.routines, p.calls || p.ruled
+	out.Fails = p.fails
 	out.Notifies = p.notifies && (out.Insert != nil || out.Change != nil)
 	out.Params, out.Tables, out.system = p.params.Types, p.tables, p.system && !p.stored
 	return out, nil
@@ -163,7 +168,7 @@ func (p *Planner) planQuery(ctx context.Context, q *syntax.Query, out *Plan) (er
 
 // query plans a SELECT: fast if it can be.
 func (p *Planner) query(ctx context.Context, s *pg.SelectStmt, out *Plan) error {
-	announced := append([]datum.Type(nil), p.params.Types...)
+	announced, fails := append([]datum.Type(nil), p.params.Types...), p.fails
 	if err := refuseLocking(s); err != nil {
 		return err
 	}
@@ -187,7 +192,7 @@ func (p *Planner) query(ctx context.Context, s *pg.SelectStmt, out *Plan) error 
 	if !isSlow(err) {
 		return err
 	}
-	p.params.Types = announced
+	p.params.Types, p.fails = announced, fails
 	return p.slowQuery(ctx, s, out)
 }
 
@@ -277,7 +282,7 @@ func (p *Planner) resolve(schema, name string) (*duck.Table, bool) {
 
 // compiler makes a compiler of expressions over scope.
 func (p *Planner) compiler(s *scope) *compiler {
-	return &compiler{scope: s, params: p.params, sequence: p.Sequence, view: p.view, typ: p.Type, functions: p.Functions, called: p.called, calls: &p.calls, notifies: &p.notifies, chosen: p.Chosen}
+	return &compiler{scope: s, params: p.params, sequence: p.Sequence, view: p.view, typ: p.Type, functions: p.Functions, called: p.called, calls: &p.calls, notifies: &p.notifies, chosen: p.Chosen, fails: &p.fails}
 }
 
 // called notes that a function is called.

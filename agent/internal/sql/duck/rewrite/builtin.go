@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 
@@ -33,7 +34,7 @@ func (r *rewriter) builtinFunction(f *pg.FuncCall, name string) (finish, error) 
 	switch _, other := functions[name]; {
 	case c != nil && len(f.Args) <= builtin.MaxArgs:
 		if folded, err := r.constantCall(c, f.Args); err != nil || folded.Type != datum.Unknown {
-			return r.folded(folded, err, f)
+			return r.folded(c, folded, err)
 		}
 		if r.native(f, c) {
 			return nil, nil
@@ -81,12 +82,28 @@ func (r *rewriter) builtinFunction(f *pg.FuncCall, name string) (finish, error) 
 }
 
 // folded is a call whose value, or error, is known.
-func (r *rewriter) folded(v datum.Datum, err error, f *pg.FuncCall) (finish, error) {
-	n, err := r.constantNode(v, err, f.Location)
+func (r *rewriter) folded(c *builtin.Call, v datum.Datum, err error) (finish, error) {
+	n, err := r.valueOrFailure(c, v, err)
 	if err != nil {
 		return nil, err
 	}
 	return func(*pg.Node) (*pg.Node, error) { return n, nil }, nil
+}
+
+// valueOrFailure is the value of a call, or what fails with its error when the statement runs.
+func (r *rewriter) valueOrFailure(c *builtin.Call, v datum.Datum, err error) (*pg.Node, error) {
+	if err == nil {
+		return r.constantNode(v, nil, 0)
+	}
+	told := &datum.Error{Code: "22P02", Message: err.Error()}
+	errors.As(err, &told)
+	result, ok := FrameType(c.Result, -1)
+	if !ok || told.Code == "0A000" {
+		return r.constantNode(v, err, 0)
+	}
+	n := cast(call("error", cast(text("ND"+told.Code+" "+told.Message), "VARCHAR")), result.SQL())
+	r.made[n] = true
+	return n, nil
 }
 
 // zone is the name of the session's time zone.

@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"cmp"
 	"slices"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -22,12 +23,8 @@ func (r *rewriter) limit(s *pg.SelectStmt, out columns, counted bool) error {
 		if err := r.ownInLimit(*n, n == &s.LimitOffset); err != nil {
 			return err
 		}
-		v := (*n).GetAConst().GetIval().GetIval()
-		switch {
-		case v < 0 && n == &s.LimitOffset:
-			return errorf("2201X", 0, "OFFSET must not be negative")
-		case v < 0 && ties:
-			return errorf("2201W", 0, "LIMIT must not be negative")
+		if why := r.noLimit(*n, n == &s.LimitOffset); why != nil {
+			r.fails, *n = cmp.Or(r.fails, why), integer(0)
 		}
 		r.paramIs(*n, datum.Int8)
 		var err error
@@ -43,6 +40,23 @@ func (r *rewriter) limit(s *pg.SelectStmt, out columns, counted bool) error {
 		return nil
 	}
 	return r.count(s, out, ties)
+}
+
+// noLimit says why a constant is no LIMIT or OFFSET; nil: it is one, or is known later.
+func (r *rewriter) noLimit(n *pg.Node, offset bool) *Error {
+	if e := n.GetAExpr(); e.GetLexpr() != nil && slices.Contains([]string{"/", "%"}, lastName(e.Name)) {
+		if by, ok := r.constantValue(e.Rexpr); ok && by.Type.IsInt() && !by.Null && by.I == 0 {
+			return errorf("22012", 0, "division by zero")
+		}
+	}
+	v, ok := r.constantValue(n)
+	switch {
+	case !ok || !v.Type.IsInt() || v.Null || v.I >= 0:
+		return nil
+	case offset:
+		return errorf("2201X", 0, "OFFSET must not be negative")
+	}
+	return errorf("2201W", 0, "LIMIT must not be negative")
 }
 
 // ownInLimit refuses columns of the query itself in its LIMIT.

@@ -163,11 +163,16 @@ func FuzzRewrite(f *testing.F) {
 			return // DuckDB's own syntax, or a name that PostgreSQL does not take
 		}
 		visit(tree.ProtoReflect(), func(n *pg.Node) {
-			if f := n.GetFuncCall(); f != nil && forbidden.MatchString(lastName(f.Funcname)) {
+			if f := n.GetFuncCall(); f != nil && forbidden.MatchString(lastName(f.Funcname)) && !ours(f) {
 				t.Errorf("%s lets %s through: %s", sql, lastName(f.Funcname), out)
 			}
 		})
 	})
+}
+
+// ours reports whether a call fails with an error that was found here.
+func ours(f *pg.FuncCall) bool {
+	return lastName(f.Funcname) == "error" && len(f.Args) == 1 && strings.HasPrefix(f.Args[0].GetTypeCast().GetArg().GetAConst().GetSval().GetSval(), "ND")
 }
 
 var forbidden = regexp.MustCompile(`^(read_|query|duckdb_|glob$|getenv$|error$|getvariable$|sniff_|parquet_|pragma_|which_secret|write_log|from_substrait)`)

@@ -59,6 +59,8 @@ type rewriter struct {
 	records []Record
 	// refused is what is not supported where no error can be returned.
 	refused error
+	// fails is Statement.Fails.
+	fails *Error
 }
 
 // query rewrites a SELECT, VALUES or set operation and tells its columns.

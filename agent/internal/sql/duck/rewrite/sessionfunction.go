@@ -33,7 +33,7 @@ func clientAddress(r *rewriter, f *pg.FuncCall) (finish, error) {
 			return nil, err
 		}
 	}
-	return r.folded(d, nil, f)
+	return r.folded(nil, d, nil)
 }
 
 // answers ignores the arguments of a function that has one answer here.

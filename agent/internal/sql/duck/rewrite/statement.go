@@ -35,6 +35,8 @@ type Statement struct {
 	// Now is the number of the parameter that is the time of the transaction, one
 	// more than the statement has; 0 if it is not needed.
 	Now int
+	// Fails is why it fails whatever rows there are; nil: it need not.
+	Fails *Error
 
 	mu     sync.Mutex
 	tree   *pg.ParseResult
@@ -78,6 +80,7 @@ func Rewrite(in Input) (*Statement, error) {
 		r.nowNumber()
 	}
 	s := &Statement{
+		Fails: r.fails,
 		Scans: r.scans, Params: r.params, Now: r.now,
 		tree: &pg.ParseResult{Version: parserVersion, Stmts: []*pg.RawStmt{{Stmt: selectNode(tree)}}},
 	}

@@ -33,7 +33,8 @@ func (r *rewriter) timeOperator(e *pg.A_Expr) (*pg.Node, error) {
 	}
 	v, err := r.constantCall(c, []*pg.Node{e.Lexpr, e.Rexpr})
 	if err != nil || v.Type != datum.Unknown {
-		return r.constantNode(v, err, e.Location)
+		e.Lexpr, e.Rexpr = integer(0), integer(0) // nothing is left to be found wrong with them
+		return r.valueOrFailure(c, v, err)
 	}
 	for i, n := range operands {
 		r.paramIs(*n, c.Args[i])
