@@ -72,6 +72,8 @@ type fakeSession struct {
 	named    map[string]*sql.Prepared
 }
 
+func (*fakeSession) Reading() *datum.Reading { return &datum.Reading{} }
+
 func (s *fakeSession) Name(name string, p *sql.Prepared) error {
 	if s.named == nil {
 		s.named = map[string]*sql.Prepared{}
