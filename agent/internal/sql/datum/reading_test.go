@@ -57,6 +57,10 @@ func TestTimesAtHand(t *testing.T) {
 			t.Errorf("%s %q: %s, %v", c.t, c.text, d.Text(), err)
 		}
 	}
+	east := Reading{Location: time.FixedZone("", 13*3600), Now: time.Date(2024, 1, 1, 23, 0, 0, 1_999, time.UTC)} // parts of a microsecond are cut
+	if d, err := east.Parse(Timestamptz, "now"); err != nil || d.I != FromTime(east.Now).I {
+		t.Errorf("now is %s, %v", d.Text(), err)
+	}
 	if d, err := ParseText(Date, "today", nil); err == nil {
 		t.Errorf("without a clock: %s", d.Text())
 	}

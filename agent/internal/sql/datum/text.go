@@ -104,8 +104,11 @@ func appendUUID(dst []byte, b string) []byte {
 }
 
 // Parse reads PostgreSQL's text form of a value of type t. Timestamps without a zone are
-// read in the zone of r when t is Timestamptz.
+// read in the zone of r (nil: as its zero value) when t is Timestamptz.
 func (r *Reading) Parse(t Type, s string) (Datum, error) {
+	if r == nil {
+		r = &Reading{}
+	}
 	switch {
 	case t.IsVector():
 		return parseVector(t, s)

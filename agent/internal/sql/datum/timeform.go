@@ -302,7 +302,7 @@ func (c *timeDecoder) atHand(word string) (gained int, err error) {
 		c.days++
 	case "now":
 		_, offset := now.Zone()
-		c.micros, c.hasTime = now.Sub(time.Date(y, m, d, 0, 0, 0, 0, time.UTC)).Microseconds()+int64(offset)*microsPerSecond, true
+		c.micros, c.hasTime = now.UnixMicro()-time.Date(y, m, d, 0, 0, 0, 0, time.UTC).UnixMicro()+int64(offset)*microsPerSecond, true
 		c.offset, c.hasZone = int64(offset), true
 		return knowsDate | knowsTime | knowsZone, nil
 	}
