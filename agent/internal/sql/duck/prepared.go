@@ -1,11 +1,13 @@
 package duck
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck/columnar"
@@ -268,8 +270,12 @@ func (p *prepared) Execute(ctx context.Context, x Execution, emit func(row []dat
 		return err
 	}
 	s := &frame.Statement{SQL: sql, TimeZone: p.timeZone, Tables: p.tables, Params: p.frames, Args: args}
+	began := time.Now()
 	for tries := 1; ; tries++ {
 		emitted, err := p.execute(ctx, x, s, emit)
+		if !emitted && p.rewrite.Streams && len(p.params) <= manyParams && isData(err) && time.Since(began) < aheadMost {
+			return cmp.Or(p.ahead(ctx, x, s, emit), err)
+		}
 		// The worker ended, perhaps because of another statement: nobody has seen
 		// anything of this one yet, and it only reads.
 		var lost *Error

@@ -28,9 +28,7 @@ func (r *rewriter) native(f *pg.FuncCall, c *builtin.Call) bool {
 		}
 	}
 	switch name {
-	case "mod":
-		return c.Args[0] != datum.Numeric // whose scale it loses
-	case "abs":
+	case "abs", "mod":
 		return !slices.ContainsFunc(f.Args, r.writes)
 	case "ceil", "ceiling", "floor", "round", "trunc":
 		if len(c.Args) == 2 {

@@ -35,6 +35,8 @@ type Statement struct {
 	// Now is the number of the parameter that is the time of the transaction, one
 	// more than the statement has; 0 if it is not needed.
 	Now int
+	// Streams says that it gives one row after the other, each by itself.
+	Streams bool
 	// Fails is why it fails whatever rows there are; nil: it need not.
 	Fails *Error
 
@@ -65,6 +67,8 @@ func Rewrite(in Input) (*Statement, error) {
 	}
 	r := &rewriter{in: in, made: map[*pg.Node]bool{}, givesText: map[*pg.Node]bool{}, textual: map[*pg.Node]bool{}, mayWrite: true, tries: (*rewriter).query, params: append([]datum.Type(nil), in.ParamTypes...)}
 	r.hidden = namesIn(tree)
+	streams := tree.Op == pg.SetOperation_SETOP_NONE && len(tree.FromClause) > 0 && len(tree.SortClause)+len(tree.GroupClause)+len(tree.DistinctClause)+len(tree.WindowClause) == 0 &&
+		tree.LimitCount == nil && tree.LimitOffset == nil
 	r.top = tree
 	columns, err := r.query(tree, nil)
 	if err == nil && r.views > 0 {
@@ -80,7 +84,7 @@ func Rewrite(in Input) (*Statement, error) {
 		r.nowNumber()
 	}
 	s := &Statement{
-		Fails: r.fails,
+		Streams: streams, Fails: r.fails,
 		Scans: r.scans, Params: r.params, Now: r.now,
 		tree: &pg.ParseResult{Version: parserVersion, Stmts: []*pg.RawStmt{{Stmt: selectNode(tree)}}},
 	}
@@ -119,6 +123,41 @@ func (s *Statement) SQL(types []string) (string, error) {
 		p.put(p.ref.Number, types[p.ref.Number-1])
 	}
 	return s.deparseLocked()
+}
+
+// SQLOf is SQL for the first rows alone: those of the one table or function that it reads, or
+// of what it gives.
+func (s *Statement) SQLOf(types []string, rows int) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.params {
+		p.put(p.ref.Number, types[p.ref.Number-1])
+	}
+	tree := proto.Clone(s.tree).(*pg.ParseResult) //nolint:forcetypeassert // of one type
+	top := tree.Stmts[0].Stmt.GetSelectStmt()
+	of := top
+	if alias := aliasOf(top.FromClause[0]); len(top.FromClause) == 1 && alias != "" {
+		star := &pg.Node{Node: &pg.Node_ColumnRef{ColumnRef: &pg.ColumnRef{Fields: []*pg.Node{{Node: &pg.Node_AStar{AStar: &pg.A_Star{}}}}}}}
+		of = &pg.SelectStmt{TargetList: []*pg.Node{{Node: &pg.Node_ResTarget{ResTarget: &pg.ResTarget{Val: star}}}}, FromClause: top.FromClause}
+		top.FromClause = []*pg.Node{{Node: &pg.Node_RangeSubselect{RangeSubselect: &pg.RangeSubselect{Subquery: selectNode(of), Alias: &pg.Alias{Aliasname: alias}}}}}
+	}
+	of.LimitOption, of.LimitCount = pg.LimitOption_LIMIT_OPTION_COUNT, integer(int64(rows))
+	sql, err := pg.Deparse(tree)
+	if err != nil {
+		return "", unsupported(0, "this form of statement")
+	}
+	return sql, nil
+}
+
+// aliasOf is that of a table, function or query in FROM.
+func aliasOf(n *pg.Node) string {
+	switch {
+	case n.GetRangeFunction() != nil:
+		return n.GetRangeFunction().GetAlias().GetAliasname()
+	case n.GetRangeSubselect() != nil:
+		return n.GetRangeSubselect().GetAlias().GetAliasname()
+	}
+	return n.GetRangeVar().GetAlias().GetAliasname()
 }
 
 // SQLWithValues is SQL with the values of parameters in the text, where DuckDB reads
