@@ -148,10 +148,10 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 	p.found, p.searchPath = nil, scope.SearchPath()
 	names := &names{session: s, of: p, scope: scope}
 	planner := &queryplan.Planner{
-		Params: p.announced, Slow: s.server.cfg.Duck, SlowFirst: !s.settings.FastPath() || s.slowly,
+		Params: names.parameters(q), Slow: s.server.cfg.Duck, SlowFirst: !s.settings.FastPath() || s.slowly,
 		Lookup: names.table, View: names.view, Resolve: names.resolve, Filling: s.filling, Policies: s.policies(p),
 		Sequence: func(name syntax.Name) (cluster.ObjectID, error) { return p.sequence(scope, name) },
-		Session: duck.Session{User: s.user, SessionUser: s.sessionUser(), Database: s.options.Database, SearchPath: p.searchPath, Temporary: temporaryOf(scope), TimeZone: p.basis.timeZone, DateOrder: p.basis.order, PID: s.options.PID, Version: s.server.version, Registry: s.registry,
+		Session: duck.Session{User: s.user, SessionUser: s.sessionUser(), Database: s.options.Database, SearchPath: p.searchPath, Temporary: temporaryOf(scope), TimeZone: p.basis.timeZone, PID: s.options.PID, Version: s.server.version, Registry: s.registry,
 			Client: s.clientAddress(),
 			Setting: func(name string) (string, bool) {
 				p.asked = true
@@ -175,6 +175,7 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 	if err = cmp.Or(names.unsettled, err); err != nil {
 		return systemColumn(err)
 	}
+	names.modify(q, plan)
 	p.plan, p.basis.changes = plan, s.basis(p).changes
 	p.describe(plan, q.Explain)
 	return nil

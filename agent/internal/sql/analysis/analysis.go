@@ -12,8 +12,9 @@ import (
 
 // Column is one of a Relation.
 type Column struct {
-	Name string
-	Type datum.Type
+	Name     string
+	Type     datum.Type
+	Modifier int32 // -1: none
 	// Hidden columns are not part of *, but can be named.
 	Hidden bool
 }
@@ -29,6 +30,8 @@ type Input struct {
 	Resolve func(schema, name string) (*Relation, bool)
 	// Type finds a type that PostgreSQL has not.
 	Type func(syntax.TypeName) (datum.Type, bool)
+	// Modifier is that of a written type, -1: it has none.
+	Modifier func(syntax.TypeName) int32
 	// Made reports whether somebody has made a function of the name.
 	Made   func(name string) bool
 	Params []datum.Type // datum.Unknown: to be found out
@@ -45,10 +48,26 @@ type analysis struct {
 	lost  bool
 	made  map[oid]*typeFact
 	known map[oid]datum.Type
+	// result is what the statement gives, nil: it is not known.
+	result []*target
+}
+
+// Description is what PostgreSQL says of a statement before it runs.
+type Description struct {
+	// Params are the types of the parameters, datum.Unknown where that is not certain.
+	Params []datum.Type
+	// Columns are those of the rows; nil: they are not known. Those without a type are not.
+	Columns []Column
 }
 
 // Check returns the first thing that PostgreSQL refuses in a query, a *syntax.Error, or nil.
 func Check(q *syntax.Query, in Input) error {
+	_, err := Describe(q, in)
+	return err
+}
+
+// Describe says what a query takes and gives, or the first thing that PostgreSQL refuses in it.
+func Describe(q *syntax.Query, in Input) (*Description, error) {
 	a := &analysis{in: in, made: map[oid]*typeFact{}, known: map[oid]datum.Type{}}
 	for _, t := range in.Params {
 		typ := a.typeOf(t)
@@ -60,7 +79,9 @@ func Check(q *syntax.Query, in Input) error {
 	switch {
 	case q.Call, q.Merge != nil:
 	case q.Select != nil:
-		a.query(q.Select, nil)
+		if list, open := a.targets(q.Select, nil); !open {
+			a.result = visible(list)
+		}
 	case q.Insert != nil:
 		a.insert(q.Insert)
 	case q.Update != nil:
@@ -68,10 +89,27 @@ func Check(q *syntax.Query, in Input) error {
 	case q.Delete != nil:
 		a.delete(q.Delete)
 	}
-	if a.err == nil {
-		return nil
+	if a.err != nil {
+		return nil, a.err
 	}
-	return a.err
+	return a.description(), nil
+}
+
+func (a *analysis) description() *Description {
+	out := &Description{Params: make([]datum.Type, len(a.params))}
+	for i, t := range a.params {
+		if v, ok := a.valueType(t); ok && !a.lost {
+			out.Params[i] = v
+		}
+	}
+	for _, t := range a.result {
+		c := Column{Name: t.name, Modifier: t.mod - 1}
+		if v, ok := a.valueType(t.typ); ok && t.typ != unsure && t.typ != unknown {
+			c.Type = v
+		}
+		out.Columns = append(out.Columns, c)
+	}
+	return out
 }
 
 // refuse notes what is wrong unless something was before.
@@ -88,6 +126,7 @@ func (a *analysis) hinted(code string, at int32, hint, format string, args ...an
 // expr is what is known of an expression.
 type expr struct {
 	typ  oid
+	mod  int32 // the type's modifier and one; 0: none
 	at   int32
 	lit  *string // the text of a literal that has no type yet
 	null bool    // such a literal that is NULL

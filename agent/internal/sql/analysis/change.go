@@ -159,7 +159,11 @@ func (a *analysis) returning(l []*pg.Node) {
 	if len(l) == 0 {
 		return
 	}
-	a.at(inReturning, func() { a.selects(l) })
+	a.at(inReturning, func() {
+		if list, open := a.selects(l); !open {
+			a.result = list
+		}
+	})
 }
 
 // update is UPDATE.

@@ -68,7 +68,11 @@ func (a *analysis) expr(n *pg.Node) *expr {
 		e.grouping = true
 		return e
 	case *pg.Node_SqlvalueFunction:
-		return of(valueFunctions[x.SqlvalueFunction.Op], x.SqlvalueFunction.Location, x.SqlvalueFunction.Op.String())
+		e := of(valueFunctions[x.SqlvalueFunction.Op], x.SqlvalueFunction.Location, x.SqlvalueFunction.Op.String())
+		if strings.HasSuffix(e.is, "_N") {
+			e.mod = x.SqlvalueFunction.Typmod + 1
+		}
+		return e
 	}
 	return of(unsure, -1, "")
 }
@@ -152,7 +156,7 @@ func (a *analysis) cast(c *pg.TypeCast) *expr {
 		e = a.expr(c.Arg)
 	}
 	if to == unsure || e.typ == unsure || to == interval && len(c.TypeName.Typmods) > 0 && e.typ == unknown {
-		return of(to, c.Location, "", e)
+		return of(to, c.Location, "", e).with(a.modifierOf(c.TypeName))
 	}
 	if e.typ != to && !a.converts(e.typ, to, explicit) {
 		a.refuse("42846", c.Location, "cannot cast type %s to %s", a.sqlName(e.typ), a.sqlName(to))
@@ -162,9 +166,46 @@ func (a *analysis) cast(c *pg.TypeCast) *expr {
 		for _, m := range c.TypeName.Typmods {
 			is += " " + strconv.Itoa(int(m.GetAConst().GetIval().GetIval()))
 		}
-		return of(to, e.at, is, a.coerce(e, to))
+		return of(to, e.at, is, a.coerce(e, to)).with(a.modifierOf(c.TypeName))
 	}
-	return a.coerce(e, to)
+	if e.typ == to && e.mod != 0 {
+		return of(to, e.at, "cast", e)
+	}
+	return a.coerce(e, to).with(a.modifierOf(c.TypeName))
+}
+
+// modifierOf is the modifier of a written type, and one: char has one that is not written.
+func (a *analysis) modifierOf(n *pg.TypeName) int32 {
+	written, err := syntax.ConvertType(n)
+	if err != nil || a.in.Modifier == nil {
+		return 0
+	}
+	return a.in.Modifier(written) + 1
+}
+
+// with gives an expression a modifier, and one.
+func (e *expr) with(mod int32) *expr {
+	if mod != 0 {
+		e.mod = mod
+	}
+	return e
+}
+
+// modifier is that of alternatives of one type, and one: 0 unless all have the same.
+func modifier(l []*expr, t oid) int32 {
+	var mod int32
+	for i, e := range l {
+		switch {
+		case i == 0:
+			mod = e.mod
+		case e.mod != mod:
+			return 0
+		}
+		if e.typ != t {
+			return 0
+		}
+	}
+	return mod
 }
 
 func (a *analysis) collate(c *pg.CollateClause) *expr {
@@ -210,6 +251,7 @@ func (a *analysis) choice(c *pg.CaseExpr) *expr {
 	results = append([]*expr{otherwise}, results...)
 	out.typ, _ = a.common(results, "CASE")
 	results = a.bring(results, out.typ, "CASE")
+	out.mod = modifier(results, out.typ)
 	for i, w := range when {
 		out.kids = append(out.kids, w, results[i+1])
 	}
@@ -221,7 +263,8 @@ func (a *analysis) choice(c *pg.CaseExpr) *expr {
 func (a *analysis) alternatives(what string, l []*pg.Node, at int32) *expr {
 	list := a.list(l)
 	t, _ := a.common(list, what)
-	return of(t, at, what, a.bring(list, t, what)...)
+	list = a.bring(list, t, what)
+	return of(t, at, what, list...).with(modifier(list, t))
 }
 
 // array is ARRAY[...]: to is the type of a cast around it.
@@ -249,7 +292,7 @@ func (a *analysis) array(x *pg.A_ArrayExpr, to oid) *expr {
 		if t = elem; !many {
 			t = a.arrayOf(elem)
 		}
-		return of(t, x.Location, "array", list...)
+		return of(t, x.Location, "array", list...).with(modifier(list, elem))
 	}
 	if many {
 		elem = to
@@ -304,6 +347,9 @@ func (a *analysis) subscript(x *pg.A_Indirection) *expr {
 			kids = append(kids, k)
 		}
 	}
+	if e.typ != jsonb && t != unsure {
+		return of(t, e.at, is, kids...).with(e.mod)
+	}
 	return of(t, e.at, is, kids...)
 }
 
@@ -330,7 +376,7 @@ func (a *analysis) sublink(s *pg.SubLink) *expr {
 			out.typ = unsure
 			return out
 		}
-		if out.typ = list[0].typ; out.typ == unknown {
+		if out.typ, out.mod = list[0].typ, list[0].mod; out.typ == unknown {
 			out.typ = textType
 		}
 		if s.SubLinkType == pg.SubLinkType_ARRAY_SUBLINK && a.elem(out.typ) == unsure {

@@ -78,7 +78,7 @@ func (a *analysis) stored(v *pg.RangeVar) *item {
 	}
 	out.table, out.plain, out.key = true, true, r.Key
 	for _, c := range r.Columns {
-		out.columns = append(out.columns, itemColumn{name: c.Name, typ: a.typeOf(c.Type), hidden: c.Hidden})
+		out.columns = append(out.columns, itemColumn{name: c.Name, typ: a.typeOf(c.Type), mod: c.Modifier + 1, hidden: c.Hidden})
 	}
 	a.aliased(out, v)
 	return out
@@ -246,6 +246,9 @@ func (a *analysis) merge(j *pg.JoinExpr, joined *item, left, right []*item) {
 		t, _ := a.common([]*expr{{typ: x.typ}, {typ: y.typ}}, "JOIN/USING")
 		a.apply("=", &expr{typ: x.typ}, &expr{typ: y.typ}, -1)
 		c := itemColumn{name: name, typ: t, of: x.of, at: x.at}
+		if t == x.typ && x.typ == y.typ && x.mod == y.mod {
+			c.mod = x.mod
+		}
 		switch {
 		case j.Jointype == pg.JoinType_JOIN_RIGHT:
 			c.of, c.at = y.of, y.at

@@ -123,7 +123,7 @@ func (a *analysis) operation(e *pg.A_Expr) *expr {
 	case pg.A_Expr_Kind_AEXPR_NULLIF:
 		left, right := a.expr(e.Lexpr), a.expr(e.Rexpr)
 		equal := a.apply("=", left, right, e.Location)
-		return of(equal.kids[0].typ, equal.at, "nullif", equal)
+		return of(equal.kids[0].typ, equal.at, "nullif", equal).with(equal.kids[0].mod)
 	case pg.A_Expr_Kind_AEXPR_IN:
 		return a.in_(e, op)
 	case pg.A_Expr_Kind_AEXPR_BETWEEN, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN, pg.A_Expr_Kind_AEXPR_BETWEEN_SYM, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:

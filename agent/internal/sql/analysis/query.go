@@ -28,7 +28,7 @@ func columnsOfTargets(list []*target) []itemColumn {
 		if t.junk {
 			continue
 		}
-		c := itemColumn{name: t.name, typ: t.typ}
+		c := itemColumn{name: t.name, typ: t.typ, mod: t.mod}
 		if t.typ == unknown {
 			c.typ = textType
 		}
@@ -144,8 +144,9 @@ func (a *analysis) match(s *pg.SelectStmt, left, right []*target, open bool) []*
 	for i := range left {
 		both := []*expr{left[i].expr, right[i].expr}
 		t, _ := a.common(both, op)
+		mod := modifier(both, t)
 		a.bring(both, t, op)
-		out[i] = &target{expr: of(t, left[i].at, ""), name: left[i].name}
+		out[i] = &target{expr: of(t, left[i].at, "").with(mod), name: left[i].name}
 		if !s.All || op != "UNION" {
 			a.equality(t, left[i].at)
 		}
@@ -192,8 +193,8 @@ func (a *analysis) values(s *pg.SelectStmt) []*target {
 		e := c[0]
 		if len(c) > 1 || e.typ != unknown {
 			t, _ := a.common(c, "VALUES")
-			a.bring(c, t, "VALUES")
-			e = of(t, e.at, "")
+			mod := modifier(a.bring(c, t, "VALUES"), t)
+			e = of(t, e.at, "").with(mod)
 		}
 		out = append(out, &target{expr: e, name: "column" + itoa(i+1)})
 	}

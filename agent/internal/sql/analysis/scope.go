@@ -45,6 +45,7 @@ type item struct {
 type itemColumn struct {
 	name   string
 	typ    oid
+	mod    int32
 	hidden bool
 	// of and at are the column itself, of one of a join.
 	of *item
@@ -145,7 +146,7 @@ func variable(s *scope, i *item, n int, at int32) *expr {
 	if c.of != nil && !c.merged {
 		i, n = c.of, c.at
 	}
-	return &expr{typ: c.typ, at: at, scope: s, of: i, column: n, variable: true}
+	return &expr{typ: c.typ, mod: c.mod, at: at, scope: s, of: i, column: n, variable: true}
 }
 
 // named finds an item by its name.

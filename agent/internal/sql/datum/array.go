@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"strconv"
 	"strings"
+	"time"
 )
 
 func appendArrayText(dst []byte, d Datum, style *Style) []byte {
@@ -90,7 +91,7 @@ func nested(s string) bool {
 }
 
 // parseArrayText reads a one-dimensional array literal.
-func (r *Reading) parseArrayText(t Type, s string) (Datum, error) {
+func parseArrayText(t Type, s string, loc *time.Location) (Datum, error) {
 	bad := errorf(codeInvalidText, "malformed array literal: %q", clip(s))
 	text, count, err := parseBounds(strings.TrimSpace(s))
 	if err != nil {
@@ -115,7 +116,7 @@ func (r *Reading) parseArrayText(t Type, s string) (Datum, error) {
 		if !quoted && strings.EqualFold(elem, "null") {
 			values = append(values, MakeNull(t.Elem()))
 		} else {
-			v, err := r.Parse(t.Elem(), elem)
+			v, err := ParseText(t.Elem(), elem, loc)
 			if err != nil {
 				return Datum{}, err
 			}

@@ -103,17 +103,14 @@ func appendUUID(dst []byte, b string) []byte {
 	return dst
 }
 
-// Parse reads PostgreSQL's text form of a value of type t. Timestamps without a zone are
-// read in the zone of r (nil: as its zero value) when t is Timestamptz.
-func (r *Reading) Parse(t Type, s string) (Datum, error) {
-	if r == nil {
-		r = &Reading{}
-	}
+// ParseText reads PostgreSQL's text form of a value of type t. Timestamps
+// without a zone are read in loc (nil: UTC) when t is Timestamptz.
+func ParseText(t Type, s string, loc *time.Location) (Datum, error) {
 	switch {
 	case t.IsVector():
 		return parseVector(t, s)
 	case t.IsArray():
-		return r.parseArrayText(t, s)
+		return parseArrayText(t, s, loc)
 	case t.IsEnum():
 		return parseEnum(t, s)
 	case t.IsRegistry():
@@ -137,11 +134,11 @@ func (r *Reading) Parse(t Type, s string) (Datum, error) {
 	case UUID:
 		return parseUUID(s)
 	case Date:
-		return r.parseDate(s)
+		return parseDate(s)
 	case Timestamp, Timestamptz:
-		return r.parseTimestamp(t, s)
+		return parseTimestamp(t, s, loc)
 	case Time, Timetz:
-		return parseTimeOfDay(t, s, r.Location)
+		return parseTimeOfDay(t, s, loc)
 	case Interval:
 		return parseInterval(s)
 	case JSON, JSONB:

@@ -234,6 +234,15 @@ func (t Type) Storable() bool {
 	return t&vector == 0 && (t.Elem() >= Bool && t.Elem() <= lastStored || t.Elem().IsEnum())
 }
 
+// Modifiable reports whether the type, or that of its elements, can have a modifier.
+func (t Type) Modifiable() bool {
+	switch t.Elem() {
+	case Numeric, Varchar, Bpchar, Bit, Varbit, Timestamp, Timestamptz, Time, Timetz, Interval:
+		return true
+	}
+	return false
+}
+
 // Ordered reports whether values of the type are compared, and so can be keys.
 func (t Type) Ordered() bool { return t.Storable() && t.Elem() != JSON }
 

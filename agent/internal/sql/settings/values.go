@@ -277,8 +277,6 @@ func (s *Values) Duration(name string) time.Duration {
 	return d
 }
 
-var dateOrders = map[string]datum.DateOrder{"MDY": datum.OrderMDY, "DMY": datum.OrderDMY, "YMD": datum.OrderYMD} //nolint:gochecknoglobals // never changed
-
 // Style is how the settings want values written. location is the last one, which
 // stays if it is the zone still.
 func (s *Values) Style(location *time.Location) datum.Style {
@@ -291,8 +289,7 @@ func (s *Values) Style(location *time.Location) datum.Style {
 	}
 	bytea, _ := s.Get("bytea_output")
 	interval, _ := s.Get("intervalstyle")
-	dates, _ := s.Get("datestyle")
-	out := datum.Style{Location: location, Order: dateOrders[strings.TrimPrefix(dates, "ISO, ")], ByteaEscape: bytea == "escape"}
+	out := datum.Style{Location: location, ByteaEscape: bytea == "escape"}
 	if interval != string(datum.IntervalPostgres) {
 		out.Interval = datum.IntervalStyle(interval)
 	}
