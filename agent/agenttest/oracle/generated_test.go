@@ -171,7 +171,9 @@ func (d *duel) ask(i int, statement, after string) (*Outcome, error) {
 	out, err := askOne(ctx, d.conns[i], statement, by)
 	if err == nil && out.Code == "" {
 		var then *Outcome
-		if then, err = askOne(ctx, d.conns[i], after, by); err == nil {
+		if then, err = askOne(ctx, d.conns[i], after, by); err == nil && then.Code != "" {
+			out = then // what a change did cannot be seen
+		} else if err == nil {
 			for _, cells := range then.cells {
 				out.cells = append(out.cells, nil)
 				out.Rows = append(out.Rows, "after: "+strings.Join(cells, "|"))

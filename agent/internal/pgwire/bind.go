@@ -70,8 +70,9 @@ func (c *conn) argsCost(s *statement, m *pgproto3.Bind) int64 {
 }
 
 func (c *conn) decodeArgs(p *portal, s *statement, m *pgproto3.Bind) *sql.Error {
+	by := c.session.Reading()
 	for i, value := range m.Parameters {
-		d, err := datum.Decode(s.params[i], value, formatOf(m.ParameterFormatCodes, i), c.style.Location)
+		d, err := datum.Decode(s.params[i], value, formatOf(m.ParameterFormatCodes, i), by)
 		if err != nil {
 			e := sql.AsError(err)
 			if e.Detail == "" {

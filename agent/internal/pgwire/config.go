@@ -30,6 +30,8 @@ type Session interface {
 	Name(name string, p *sql.Prepared) error
 	Named(name string) (*sql.Prepared, bool)
 	Unname(name string)
+	// Reading is how the session reads the texts of parameters.
+	Reading() *datum.Reading
 	// Redescribed is a statement as it is described by now.
 	Redescribed(p *sql.Prepared) *sql.Prepared
 	// TxStatus is 'I' outside of a transaction, 'T' in one, 'E' in a failed one.

@@ -66,11 +66,14 @@ type fakeSession struct {
 	busy     bool
 	options  sql.SessionOptions
 	settings map[string]string
+	style    datum.Style
 	closed   bool
 	words    map[*sql.Prepared][]string
 	cursor   string // by declare, in quotes; "": none
 	named    map[string]*sql.Prepared
 }
+
+func (s *fakeSession) Reading() *datum.Reading { return s.style.Reading(time.Time{}) }
 
 func (s *fakeSession) Name(name string, p *sql.Prepared) error {
 	if s.named == nil {
@@ -208,7 +211,8 @@ func (s *fakeSession) Execute(ctx context.Context, p *sql.Prepared, args []datum
 		s.settings[words[1]] = words[2]
 		s.options.OnSettingChange(words[1], words[2])
 		if zone, err := datum.LoadZone(words[2]); err == nil {
-			s.options.OnStyleChange(datum.Style{Location: zone})
+			s.style = datum.Style{Location: zone}
+			s.options.OnStyleChange(s.style)
 		}
 		s.options.OnNotice(&sql.Error{Code: "01000", Message: "changed"})
 		return "SET", nil

@@ -5,6 +5,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
@@ -14,6 +15,7 @@ type basis struct {
 	schema   uint64 // with draft: all objects
 	draft    *catalog.Draft
 	timeZone string
+	order    datum.DateOrder
 	path     string // search_path
 	fast     bool   // nodedb.fast_path
 	user     string // the current role
@@ -44,7 +46,7 @@ type found struct {
 func (s *Session) basis(p *Prepared) basis {
 	zone, _ := s.settings.Get("timezone")
 	path, _ := s.settings.Get("search_path")
-	out := basis{schema: s.server.catalog.View().SchemaVersion, draft: s.draft, timeZone: zone, path: path, fast: s.settings.FastPath(), user: s.user, roles: s.server.catalog.View().RolesVersion(), temp: s.temp.Load()}
+	out := basis{schema: s.server.catalog.View().SchemaVersion, draft: s.draft, timeZone: zone, order: s.style.Order, path: path, fast: s.settings.FastPath(), user: s.user, roles: s.server.catalog.View().RolesVersion(), temp: s.temp.Load()}
 	if p.asked {
 		out.changes = s.settings.Changes()
 	}

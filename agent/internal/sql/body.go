@@ -341,7 +341,7 @@ func (f *frame) convert(ctx context.Context, v datum.Datum, t datum.Type, modifi
 	env := f.session.bodyEnv(ctx, f.at)
 	out, err := queryplan.Assign(env, v, t, modifier)
 	if err != nil && AsError(err).Code == "42804" {
-		if out, err = datum.ParseText(t, v.Text(), f.session.style.Location); err == nil {
+		if out, err = f.session.Reading().Parse(t, v.Text()); err == nil {
 			out, err = queryplan.Assign(env, out, t, modifier)
 		}
 	}

@@ -404,7 +404,7 @@ func (s *Session) copyFeed(ctx context.Context, node *syntax.Copy, to *copied, c
 		feed.progress.bytes.Add(int64(len(b)))
 		return b, err
 	}
-	feed.reader, feed.ctx = copyrows.NewReader(&node.Options, to.columns, s.style.Location, more), ctx
+	feed.reader, feed.ctx = copyrows.NewReader(&node.Options, to.columns, s.Reading(), more), ctx
 	return feed, client.CopyIn(ctx, node.Options.Format == syntax.CopyBinary, len(to.columns))
 }
 

@@ -430,7 +430,7 @@ func queryTag(q *syntax.Query, n int64) string {
 }
 
 func (s *Session) environment(ctx context.Context) *queryplan.Session {
-	return &queryplan.Session{User: s.user, SessionUser: s.sessionUser(), Database: s.options.Database, Schema: s.currentSchema, TriggerDepth: s.fired, Location: s.style.Location, PID: s.options.PID, Version: s.server.version, ClosedLag: s.server.cfg.ClosedLag(),
+	return &queryplan.Session{User: s.user, SessionUser: s.sessionUser(), Database: s.options.Database, Schema: s.currentSchema, TriggerDepth: s.fired, Location: s.style.Location, DateOrder: s.style.Order, PID: s.options.PID, Version: s.server.version, ClosedLag: s.server.cfg.ClosedLag(),
 		Setting: func(name string) (string, bool) { return s.setting(strings.ToLower(name)) }, Set: s.setConfig,
 		Sequence:       func(c queryplan.SequenceCall) (int64, error) { return s.sequence(ctx, c) },
 		SerialSequence: s.serialSequence, Privilege: s.privilege,

@@ -151,7 +151,7 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 		Params: names.parameters(q), Slow: s.server.cfg.Duck, SlowFirst: !s.settings.FastPath() || s.slowly,
 		Lookup: names.table, View: names.view, Resolve: names.resolve, Filling: s.filling, Policies: s.policies(p),
 		Sequence: func(name syntax.Name) (cluster.ObjectID, error) { return p.sequence(scope, name) },
-		Session: duck.Session{User: s.user, SessionUser: s.sessionUser(), Database: s.options.Database, SearchPath: p.searchPath, Temporary: temporaryOf(scope), TimeZone: p.basis.timeZone, PID: s.options.PID, Version: s.server.version, Registry: s.registry,
+		Session: duck.Session{User: s.user, SessionUser: s.sessionUser(), Database: s.options.Database, SearchPath: p.searchPath, Temporary: temporaryOf(scope), TimeZone: p.basis.timeZone, DateOrder: p.basis.order, PID: s.options.PID, Version: s.server.version, Registry: s.registry,
 			Client: s.clientAddress(),
 			Setting: func(name string) (string, bool) {
 				p.asked = true

@@ -315,6 +315,15 @@ func (s *Session) IdleTimeout() time.Duration {
 	return s.settings.Duration("idle_session_timeout")
 }
 
+// Reading is how the session reads texts, in its transaction if it is in one.
+func (s *Session) Reading() *datum.Reading {
+	now := s.began
+	if s.tx == nil {
+		now = s.server.cfg.Now()
+	}
+	return s.style.Reading(now)
+}
+
 // rest has others see that the session waits for its client.
 func (s *Session) rest() { s.seen.rest(s.TxStatus(), s.server.cfg.Now(), s.began, s.modes.isolation) }
 

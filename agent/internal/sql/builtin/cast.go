@@ -78,7 +78,7 @@ func Conversion(from, to datum.Type) (Converter, bool) {
 			if from == datum.Bpchar && to.IsString() {
 				v.S = v.Unpadded()
 			}
-			return datum.ParseText(to, v.S, env.Location)
+			return env.Reading().Parse(to, v.S)
 		}, true
 	case from.IsInet() && to.IsInet():
 		return func(_ *Env, v datum.Datum) (datum.Datum, error) { return datum.InetAs(v, to), nil }, true

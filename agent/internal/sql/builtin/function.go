@@ -11,8 +11,9 @@ import (
 
 // Env is what functions know beside their arguments.
 type Env struct {
-	Location *time.Location // the session's time zone
-	Now      time.Time      // when the transaction began
+	Location *time.Location  // the session's time zone
+	Order    datum.DateOrder // the session's; the engine's worker and data nodes are not told
+	Now      time.Time       // when the transaction began
 }
 
 // now is when the transaction began; the engine's worker is not told.
@@ -21,6 +22,11 @@ func (e *Env) now() time.Time {
 		return time.Now()
 	}
 	return e.Now
+}
+
+// Reading is how texts are read.
+func (e *Env) Reading() *datum.Reading {
+	return &datum.Reading{Location: e.Location, Order: e.Order, Now: e.Now}
 }
 
 // text is what a value is as text, in the session's time zone and PostgreSQL's default

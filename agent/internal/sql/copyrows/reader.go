@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
@@ -29,9 +28,9 @@ type Column struct {
 
 // Reader reads rows.
 type Reader struct {
-	options  *syntax.CopyOptions
-	columns  []Column
-	location *time.Location
+	options *syntax.CopyOptions
+	columns []Column
+	by      *datum.Reading
 	// more gives another piece of the data, or io.EOF; it is used until the next call.
 	more func() ([]byte, error)
 
@@ -70,8 +69,8 @@ type field struct {
 }
 
 // NewReader reads rows of the columns from the pieces that more gives.
-func NewReader(o *syntax.CopyOptions, columns []Column, location *time.Location, more func() ([]byte, error)) *Reader {
-	return &Reader{options: o, columns: columns, location: location, more: more, row: make([]datum.Datum, len(columns))}
+func NewReader(o *syntax.CopyOptions, columns []Column, by *datum.Reading, more func() ([]byte, error)) *Reader {
+	return &Reader{options: o, columns: columns, by: by, more: more, row: make([]datum.Datum, len(columns))}
 }
 
 // Next returns the next row, or io.EOF. The slice is used again.
@@ -121,7 +120,7 @@ func (r *Reader) take(i int) error {
 		r.row[i] = datum.MakeNull(c.Type)
 		return nil
 	}
-	v, err := datum.ParseText(c.Type, string(text), r.location)
+	v, err := r.by.Parse(c.Type, string(text))
 	if err == nil {
 		v, err = datum.ApplyModifier(v, c.Modifier, false)
 	}

@@ -45,7 +45,7 @@ func readAll(t *testing.T, o *syntax.CopyOptions, columns []Column, data string)
 	var first string
 	for n := range []int{1, 2, 3, 7, 1 << 20} {
 		var out []string
-		r := NewReader(o, columns, time.UTC, pieces(data, n+1))
+		r := NewReader(o, columns, &datum.Reading{}, pieces(data, n+1))
 		for {
 			row, err := r.Next()
 			if errors.Is(err, io.EOF) {

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"strconv"
 	"strings"
-	"time"
 )
 
 func appendArrayText(dst []byte, d Datum, style *Style) []byte {
@@ -91,7 +90,7 @@ func nested(s string) bool {
 }
 
 // parseArrayText reads a one-dimensional array literal.
-func parseArrayText(t Type, s string, loc *time.Location) (Datum, error) {
+func (r *Reading) parseArrayText(t Type, s string) (Datum, error) {
 	bad := errorf(codeInvalidText, "malformed array literal: %q", clip(s))
 	text, count, err := parseBounds(strings.TrimSpace(s))
 	if err != nil {
@@ -116,7 +115,7 @@ func parseArrayText(t Type, s string, loc *time.Location) (Datum, error) {
 		if !quoted && strings.EqualFold(elem, "null") {
 			values = append(values, MakeNull(t.Elem()))
 		} else {
-			v, err := ParseText(t.Elem(), elem, loc)
+			v, err := r.Parse(t.Elem(), elem)
 			if err != nil {
 				return Datum{}, err
 			}

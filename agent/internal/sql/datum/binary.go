@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"math"
 	"strings"
-	"time"
 )
 
 // The format codes of the wire.
@@ -22,14 +21,14 @@ func Append(dst []byte, d Datum, format int16, style *Style) []byte {
 }
 
 // Decode reads a value of type t in the wire format. A nil raw is null.
-func Decode(t Type, raw []byte, format int16, loc *time.Location) (Datum, error) {
+func Decode(t Type, raw []byte, format int16, by *Reading) (Datum, error) {
 	switch {
 	case raw == nil:
 		return MakeNull(t), nil
 	case format == FormatBinary:
 		return ParseBinary(t, raw)
 	case format == FormatText:
-		return ParseText(t, string(raw), loc)
+		return by.Parse(t, string(raw))
 	default:
 		return Datum{}, errorf("08P01", "unsupported format code: %d", format)
 	}

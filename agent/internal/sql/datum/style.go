@@ -22,6 +22,7 @@ const (
 // PostgreSQL's defaults, in UTC.
 type Style struct {
 	Location    *time.Location // nil: UTC
+	Order       DateOrder      // of dates that are read
 	ByteaEscape bool
 	Interval    IntervalStyle
 	// FloatDigits is how many digits a float8 has, and a float4 nine fewer, at
@@ -223,4 +224,9 @@ func appendIntervalSQL(dst []byte, d Datum) []byte {
 		clock()
 	}
 	return dst
+}
+
+// Reading is how texts are read in a style, in a transaction that began at now.
+func (s *Style) Reading(now time.Time) *Reading {
+	return &Reading{Location: s.Location, Order: s.Order, Now: now}
 }

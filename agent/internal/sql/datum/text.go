@@ -103,14 +103,17 @@ func appendUUID(dst []byte, b string) []byte {
 	return dst
 }
 
-// ParseText reads PostgreSQL's text form of a value of type t. Timestamps
-// without a zone are read in loc (nil: UTC) when t is Timestamptz.
-func ParseText(t Type, s string, loc *time.Location) (Datum, error) {
+// Parse reads PostgreSQL's text form of a value of type t. Timestamps without a zone are
+// read in the zone of r (nil: as its zero value) when t is Timestamptz.
+func (r *Reading) Parse(t Type, s string) (Datum, error) {
+	if r == nil {
+		r = &Reading{}
+	}
 	switch {
 	case t.IsVector():
 		return parseVector(t, s)
 	case t.IsArray():
-		return parseArrayText(t, s, loc)
+		return r.parseArrayText(t, s)
 	case t.IsEnum():
 		return parseEnum(t, s)
 	case t.IsRegistry():
@@ -134,11 +137,11 @@ func ParseText(t Type, s string, loc *time.Location) (Datum, error) {
 	case UUID:
 		return parseUUID(s)
 	case Date:
-		return parseDate(s)
+		return r.parseDate(s)
 	case Timestamp, Timestamptz:
-		return parseTimestamp(t, s, loc)
+		return r.parseTimestamp(t, s)
 	case Time, Timetz:
-		return parseTimeOfDay(t, s, loc)
+		return parseTimeOfDay(t, s, r.Location)
 	case Interval:
 		return parseInterval(s)
 	case JSON, JSONB:

@@ -168,8 +168,8 @@ type stamp struct {
 	special int64 // TimestampInfinity, TimestampMinusInfinty, or 0
 }
 
-func parseDate(s string) (Datum, error) {
-	st, err := parseStamp(Date, s)
+func (r *Reading) parseDate(s string) (Datum, error) {
+	st, err := r.parseStamp(Date, s)
 	if err != nil {
 		return Datum{}, err
 	}
@@ -185,8 +185,8 @@ func parseDate(s string) (Datum, error) {
 	return MakeInt(Date, st.days), nil
 }
 
-func parseTimestamp(t Type, s string, loc *time.Location) (Datum, error) {
-	st, err := parseStamp(t, s)
+func (r *Reading) parseTimestamp(t Type, s string) (Datum, error) {
+	st, err := r.parseStamp(t, s)
 	if err != nil {
 		return Datum{}, err
 	}
@@ -203,8 +203,8 @@ func parseTimestamp(t Type, s string, loc *time.Location) (Datum, error) {
 			micros -= st.offset * microsPerSecond
 		case st.hasZone:
 			micros = ToZone(micros, st.zone)
-		case loc != nil:
-			micros = ToZone(micros, loc)
+		case r.Location != nil:
+			micros = ToZone(micros, r.Location)
 		}
 	}
 	if micros < minTimestamp || micros >= endTimestamp {
@@ -235,10 +235,10 @@ func FromZone(micros int64, loc *time.Location) int64 {
 }
 
 // parseStamp reads the ISO forms, or what PostgreSQL takes for a date otherwise.
-func parseStamp(t Type, s string) (stamp, error) {
+func (r *Reading) parseStamp(t Type, s string) (stamp, error) {
 	st, err := parseISO(t, s)
 	if err != nil {
-		return decodeTime(t, strings.TrimSpace(s), s, err)
+		return r.decodeTime(t, strings.TrimSpace(s), s, err)
 	}
 	return st, nil
 }
@@ -459,7 +459,7 @@ func parseTimeOfDay(t Type, s string, loc *time.Location) (Datum, error) {
 		}
 	default:
 		var err error
-		if st, err = parseStamp(t, s); err != nil {
+		if st, err = (&Reading{Location: loc}).parseStamp(t, s); err != nil {
 			return Datum{}, err
 		}
 		if !st.hasTime {

@@ -3,6 +3,7 @@ package datum
 import (
 	"strconv"
 	"strings"
+	"time"
 )
 
 // What of a date is known.
@@ -25,15 +26,15 @@ type timeField struct {
 	s    string
 }
 
-// timeDecoder reads the forms of dates that are not ISO's, where DateStyle's order makes no
-// difference.
+// timeDecoder reads the forms of dates that are not ISO's.
 type timeDecoder struct {
 	stamp
+	by                *Reading
 	known             int
 	y, m, d           int64
 	yearDay           int64
 	textMonth         bool
-	ordered           bool // the month is the first number: as DateStyle has it
+	ordered           bool // the first number is what the order makes of it
 	twoDigits         bool
 	bc, half, fixed   bool
 	pm, julian, clock bool
@@ -43,7 +44,7 @@ type timeDecoder struct {
 }
 
 // Words that PostgreSQL knows in dates, and this does not.
-const otherWords = " now today tomorrow yesterday epoch infinity allballs dst y m d h mm s dow doy isodow isoyear "
+const otherWords = " epoch infinity allballs dst y m d h mm s dow doy isodow isoyear "
 
 const (
 	monthNames   = "jan january feb february mar march apr april may may jun june jul july aug august sep september oct october nov november dec december"
@@ -139,7 +140,7 @@ func wordField(s string) (n int, kind byte) {
 	isDate := strings.IndexByte("-/.", s[n]) >= 0
 	if s[n] == '+' || isDigit(s[n]) {
 		word := strings.ToLower(s[:n])
-		isDate = monthOf(word) == 0 && !strings.Contains(weekdayNames+otherWords+"am pm ad bc t j jd julian at on ", " "+word+" ")
+		isDate = monthOf(word) == 0 && !strings.Contains(weekdayNames+otherWords+"now today tomorrow yesterday am pm ad bc t j jd julian at on ", " "+word+" ")
 	}
 	if isDate {
 		return n + run(s[n:], true, true, "+-/_.:"), 'd'
@@ -157,8 +158,9 @@ func errBadTime(t Type, s string) *Error {
 
 // decodeTime reads a date in one of PostgreSQL's forms; text is s without what is around it,
 // and not what is wrong with it as an ISO date.
-func decodeTime(t Type, text, s string, not error) (stamp, error) {
+func (r *Reading) decodeTime(t Type, text, s string, not error) (stamp, error) {
 	c := &timeDecoder{
+		by:      r,
 		text:    clip(s),
 		bad:     errBadTime(t, s),
 		outside: errorf(codeDatetimeRange, "date/time field value out of range: %q", clip(s)),
@@ -180,7 +182,7 @@ func decodeTime(t Type, text, s string, not error) (stamp, error) {
 			return c.stamp, err
 		}
 		if gained&c.known != 0 {
-			if c.ordered {
+			if c.ordered && r.Order == OrderUnknown {
 				return c.stamp, c.refused
 			}
 			return c.stamp, c.bad
@@ -280,6 +282,33 @@ func (c *timeDecoder) zoneOffset(s string) error {
 	return nil
 }
 
+// atHand is a time that the time at hand tells.
+func (c *timeDecoder) atHand(word string) (gained int, err error) {
+	if c.by.Now.IsZero() {
+		return 0, c.refused
+	}
+	now := c.by.Now
+	if c.by.Location != nil {
+		now = now.In(c.by.Location)
+	} else {
+		now = now.UTC()
+	}
+	y, m, d := now.Date()
+	c.days, c.fixed = daysFromCivil(int64(y), int(m), d), true
+	switch word {
+	case "yesterday":
+		c.days--
+	case "tomorrow":
+		c.days++
+	case "now":
+		_, offset := now.Zone()
+		c.micros, c.hasTime = now.UnixMicro()-time.Date(y, m, d, 0, 0, 0, 0, time.UTC).UnixMicro()+int64(offset)*microsPerSecond, true
+		c.offset, c.hasZone = int64(offset), true
+		return knowsDate | knowsTime | knowsZone, nil
+	}
+	return knowsDate, nil
+}
+
 func (c *timeDecoder) word(s string) (gained int, err error) {
 	if m := monthOf(s); m > 0 {
 		if c.known&knowsMonth != 0 && !c.textMonth && c.known&knowsDay == 0 && c.m >= 1 && c.m <= 31 {
@@ -298,6 +327,8 @@ func (c *timeDecoder) word(s string) (gained int, err error) {
 		return knowsEra, nil
 	case "at", "on":
 		return 0, nil
+	case "now", "today", "tomorrow", "yesterday":
+		return c.atHand(s)
 	case "j", "jd", "julian":
 		c.julian = true
 		return 0, nil
@@ -377,9 +408,19 @@ func (c *timeDecoder) number(s string, known int) (gained int, err error) {
 		c.yearDay = n
 		return knowsYearDay | knowsMonth | knowsDay, nil
 	}
+	first, year := known == 0 && len(s) < 3, c.by.Order == OrderYMD
+	if first || known == knowsYear || known == knowsDay {
+		c.ordered = first
+	}
 	switch {
-	case known == 0 && len(s) < 3, known == knowsYear, known == knowsDay:
-		c.m, c.ordered = n, known == 0
+	case first && year, known == knowsMonth && c.textMonth && year:
+		c.y, c.twoDigits = n, len(s) <= 2
+		return knowsYear, nil
+	case first && c.by.Order == OrderDMY:
+		c.d = n
+		return knowsDay, nil
+	case first, known == knowsYear, known == knowsDay:
+		c.m = n
 		return knowsMonth, nil
 	case known == knowsMonth && (!c.textMonth || len(s) < 3):
 		c.d = n
@@ -434,8 +475,9 @@ func (c *timeDecoder) together(s string) (gained int, err error) {
 
 // finish checks what was read, and makes the days of it.
 func (c *timeDecoder) finish() error {
-	alone := c.known&knowsDate == knowsMonth && c.m >= 1 && c.m <= 12             // no date in any order
-	if c.julian || c.clock || c.ordered && !alone || c.textMonth && c.twoDigits { // the order is not known here
+	alone := c.known&knowsDate == knowsMonth && c.m >= 1 && c.m <= 12 // no date in any order
+	asks := c.ordered && !alone || c.textMonth && c.twoDigits
+	if c.julian || c.clock || asks && c.by.Order == OrderUnknown {
 		return c.refused
 	}
 	if c.known&knowsDate != knowsDate {
@@ -489,7 +531,7 @@ func (c *timeDecoder) partial() error {
 func otherForm(s string) bool {
 	s = strings.ToLower(s)
 	for _, w := range strings.FieldsFunc(s, func(r rune) bool { return r < 'a' || r > 'z' }) {
-		if monthOf(w) > 0 || strings.Contains(weekdayNames+otherWords+"j ", " "+w+" ") {
+		if monthOf(w) > 0 || strings.Contains(weekdayNames+otherWords+"now today tomorrow yesterday j ", " "+w+" ") {
 			return true
 		}
 	}

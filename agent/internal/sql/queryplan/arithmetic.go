@@ -24,7 +24,7 @@ func arithmetic(op string, a, b Expr) (Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !t.IsNumber() || op == "%" && t.IsFloat() || ta == datum.Float4 && tb == datum.Float4 {
+	if !t.IsNumber() || op == "%" && t.IsFloat() {
 		return nil, errSlow
 	}
 	return fold(&fn{typ: t, args: args, strict: true, eval: func(_ *Env, v []datum.Datum) (datum.Datum, error) {
@@ -103,17 +103,20 @@ func floatArithmetic(op string, t datum.Type, a, b float64) (datum.Datum, error)
 		out = a - b
 	case "*":
 		out = a * b
-		if out == 0 && a != 0 && b != 0 {
-			return datum.Datum{}, &datum.Error{Code: "22003", Message: "value out of range: underflow"}
-		}
 	default:
 		if b == 0 && !math.IsNaN(a) {
 			return datum.Datum{}, divisionByZero()
 		}
 		out = a / b
 	}
-	if math.IsInf(out, 0) && !math.IsInf(a, 0) && !math.IsInf(b, 0) {
+	if t == datum.Float4 { // as if it had been computed so: twice the digits are enough
+		out = float64(float32(out))
+	}
+	switch {
+	case math.IsInf(out, 0) && !math.IsInf(a, 0) && !math.IsInf(b, 0):
 		return datum.Datum{}, &datum.Error{Code: "22003", Message: "value out of range: overflow"}
+	case out == 0 && a != 0 && (op == "*" && b != 0 || op == "/" && !math.IsInf(b, 0)):
+		return datum.Datum{}, &datum.Error{Code: "22003", Message: "value out of range: underflow"}
 	}
 	return datum.MakeFloat(t, out), nil
 }
@@ -125,6 +128,15 @@ func (c *compiler) prefix(name string, n *pg.A_Expr) (Expr, error) {
 		return nil, err
 	}
 	t := arg.Type()
+	switch {
+	case name == "~" && t.IsInt():
+		return fold(&fn{typ: t, args: []Expr{arg}, strict: true, eval: func(_ *Env, v []datum.Datum) (datum.Datum, error) {
+			return datum.MakeInt(t, ^v[0].I), nil
+		}})
+	case name == "@" && t.IsNumber():
+		e, err := unary("abs", arg)
+		return e, at(err, c.position(n.GetLocation()))
+	}
 	if name != "-" && name != "+" || !t.IsNumber() {
 		return nil, errSlow
 	}

@@ -60,6 +60,9 @@ func convert(e Expr, t datum.Type, modifier int32, how datum.CastContext) (Expr,
 		return out, nil // depends on the session's time zone
 	}
 	folded, err := fold(out)
+	if from == datum.Unknown && t.Elem().IsDateTime() && err != nil && asksSession(t, out.args[0]) {
+		return out, nil
+	}
 	if k, ok := folded.(*Const); ok {
 		k.position = position
 	}
@@ -74,6 +77,18 @@ func styled(from, to datum.Type) bool {
 	return zoned(from, to) || clock(from) != clock(to)
 }
 
+// asksSession reports whether a literal cannot be read without the session: 'today', or what its
+// order of dates decides.
+func asksSession(t datum.Type, literal Expr) bool {
+	k, ok := literal.(*Const)
+	if !ok {
+		return false
+	}
+	_, err := datum.ParseText(t, k.Value.S, nil)
+	var d *datum.Error
+	return errors.As(err, &d) && d.Code == "0A000"
+}
+
 // zoned reports whether a conversion asks the session's time zone.
 func zoned(from, to datum.Type) bool {
 	if to.Elem() == datum.Timetz && from.Elem() != datum.Timetz {
@@ -83,7 +98,17 @@ func zoned(from, to datum.Type) bool {
 }
 
 // asBuiltin is what functions of package builtin know.
-func (env *Env) asBuiltin() *builtin.Env { return &builtin.Env{Location: env.location(), Now: env.Now} }
+func (env *Env) asBuiltin() *builtin.Env {
+	return &builtin.Env{Location: env.location(), Order: env.order(), Now: env.Now}
+}
+
+// order is that of the session's dates.
+func (env *Env) order() datum.DateOrder {
+	if env.Session == nil {
+		return datum.OrderUnknown
+	}
+	return env.Session.DateOrder
+}
 
 // location is the session's time zone.
 func (env *Env) location() *time.Location {

@@ -33,6 +33,7 @@ type Session struct {
 	Database    string
 	Schema      func() string // current_schema(); empty: there is none
 	Location    *time.Location
+	DateOrder   datum.DateOrder
 	PID         uint32
 	Version     string // what version() says
 	// TriggerDepth is how many triggers are being carried out, each by the one before.

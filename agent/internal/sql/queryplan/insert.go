@@ -189,6 +189,9 @@ func CompileDefault(column catalog.Column, uses *Uses) (Expr, error) {
 		}
 		e, err = assign(e, column, 0)
 	}
+	if err == nil {
+		err = ofOneReading(e)
+	}
 	if isSlow(err) {
 		if err := c.unknownFunction(node); err != nil {
 			return nil, err

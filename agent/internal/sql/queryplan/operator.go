@@ -3,6 +3,7 @@ package queryplan
 import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 
+	"github.com/nodedb/nodedb/agent/internal/sql/builtin"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum/jsonb"
 )
@@ -72,6 +73,17 @@ func (c *compiler) binary(name string, n *pg.A_Expr) (Expr, error) {
 		return e, at(err, position)
 	case "||":
 		return concat(a, b)
+	case "&", "|", "#":
+		return bitwise(name, a, b)
+	case "<<", ">>":
+		if !a.Type().IsInt() {
+			return nil, errSlow
+		}
+		e, ok, err := builtinFunction(map[string]string{"<<": builtin.ShiftLeft, ">>": builtin.ShiftRight}[name], []Expr{a, b})
+		if !ok {
+			return nil, errSlow
+		}
+		return e, at(err, position)
 	case "^":
 		e, ok, err := builtinFunction("power", []Expr{a, b})
 		if !ok {
@@ -259,6 +271,11 @@ func (c *compiler) nullIf(n *pg.A_Expr) (Expr, error) {
 // concat is || of texts; one side may be of any scalar type.
 func concat(a, b Expr) (Expr, error) {
 	ta, tb := a.Type(), b.Type()
+	if ta == datum.Bytea && tb == datum.Bytea {
+		return fold(&fn{typ: datum.Bytea, args: []Expr{a, b}, strict: true, eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+			return datum.MakeString(datum.Bytea, a[0].S+a[1].S), nil
+		}})
+	}
 	text := func(t datum.Type) bool { return t.IsString() || t == datum.Unknown }
 	if !text(ta) && !text(tb) || ta.IsArray() || tb.IsArray() || ta == datum.JSONB || tb == datum.JSONB || ta == datum.Bytea || tb == datum.Bytea {
 		return nil, errSlow
@@ -272,5 +289,25 @@ func concat(a, b Expr) (Expr, error) {
 	}
 	return fold(&fn{typ: datum.Text, args: args, strict: true, eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
 		return datum.MakeText(a[0].S + a[1].S), nil
+	}})
+}
+
+// bitwise is an operator of the bits of two integers.
+func bitwise(op string, a, b Expr) (Expr, error) {
+	if !a.Type().IsInt() && !b.Type().IsInt() {
+		return nil, errSlow
+	}
+	args, t, err := unify([]Expr{a, b})
+	if err != nil || !t.IsInt() {
+		return nil, errSlow
+	}
+	return fold(&fn{typ: t, args: args, strict: true, eval: func(_ *Env, v []datum.Datum) (datum.Datum, error) {
+		switch op {
+		case "&":
+			return datum.MakeInt(t, v[0].I&v[1].I), nil
+		case "|":
+			return datum.MakeInt(t, v[0].I|v[1].I), nil
+		}
+		return datum.MakeInt(t, v[0].I^v[1].I), nil
 	}})
 }

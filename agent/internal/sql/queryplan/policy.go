@@ -131,6 +131,9 @@ func (p *Planner) compilePolicy(table *catalog.Table, policy *cluster.Policy, is
 	}
 	c := &compiler{scope: tableScope(table, ""), params: &Params{}, elsewhere: true, functions: p.Functions, called: p.called, calls: &p.ruled}
 	e, err := c.where(node)
+	if err == nil && e != nil {
+		err = ofOneReading(e)
+	}
 	if isSlow(err) {
 		if err := c.unknownFunction(node); err != nil {
 			return nil, err

@@ -199,7 +199,7 @@ func fromGiven(table *catalog.Table, node *pg.Node, c *compiler) error {
 // ofOneZone refuses a literal that is another time in another time zone: PostgreSQL takes
 // that of the session that has written it, which the text does not tell.
 func ofOneZone(e Expr) error {
-	if f, ok := e.(*fn); ok && f.routine == nil && f.stable && len(f.args) == 1 && isConst(f.args[0]) {
+	return eachReading(e, func(f *fn) error {
 		here, err := f.Eval(&Env{})
 		if err != nil {
 			return err
@@ -210,9 +210,24 @@ func ofOneZone(e Expr) error {
 			err = &syntax.Error{Code: "0A000", Message: "a time without its time zone is not supported here", Hint: "Write it with its zone, as in '2026-01-31 12:00:00+00'."}
 		}
 		return err
+	})
+}
+
+// ofOneReading refuses a literal that only the session can read, as 'today' and '02/01/2024'.
+func ofOneReading(e Expr) error {
+	return eachReading(e, func(f *fn) error {
+		_, err := f.Eval(&Env{})
+		return err
+	})
+}
+
+// eachReading calls check with each literal that is read when e is computed.
+func eachReading(e Expr, check func(*fn) error) error {
+	if f, ok := e.(*fn); ok && f.routine == nil && f.stable && len(f.args) == 1 && isConst(f.args[0]) {
+		return check(f)
 	}
 	for _, c := range children(e) {
-		if err := ofOneZone(c); err != nil {
+		if err := eachReading(c, check); err != nil {
 			return err
 		}
 	}

@@ -60,7 +60,7 @@ func list() []Setting {
 		flag("check_function_bodies", "on", "accepted, changes nothing"),
 		reported(Setting{Name: "client_encoding", Value: "UTF8", check: checkEncoding, refuse: refuseEncoding, About: "UTF8 is the only encoding"}),
 		choice("client_min_messages", "notices below are not sent", "notice", "debug5", "debug4", "debug3", "debug2", "debug1", "log", "warning", "error"),
-		reported(Setting{Name: "DateStyle", Value: "ISO, MDY", check: checkDateStyle, About: "ISO is the only style"}),
+		reported(Setting{Name: "DateStyle", Value: "ISO, MDY", check: checkDateStyle, refuse: refuseDateStyle, About: "ISO is the only style of output; MDY, DMY or YMD is the order of dates that are read"}),
 		Setting{Name: "deadlock_timeout", Value: "1s", check: checkDeadlockTimeout, About: "for how long a transaction waits for a lock before it looks for a deadlock"},
 		accepted("default_table_access_method", "heap"),
 		accepted("default_tablespace", ""),
@@ -217,6 +217,25 @@ func checkDateStyle(v string) (string, bool) {
 		}
 	}
 	return "ISO, " + order, true
+}
+
+// refuseDateStyle tells PostgreSQL's other styles from what is none.
+func refuseDateStyle(v string) *syntax.Error {
+	other := false
+	for part := range strings.SplitSeq(v, ",") {
+		switch part = strings.ToUpper(strings.TrimSpace(part)); part {
+		case "SQL", "POSTGRES", "GERMAN":
+			other = true
+		default:
+			if _, ok := checkDateStyle(part); !ok {
+				return nil
+			}
+		}
+	}
+	if !other {
+		return nil
+	}
+	return &syntax.Error{Code: "0A000", Message: fmt.Sprintf("the DateStyle %q is not supported", v), Hint: "Dates are written in the style ISO; to_char writes others. The order of dates that are read is MDY, DMY or YMD."}
 }
 
 // checkDeadlockTimeout wants some time: who looks at once looks for nothing.

@@ -277,6 +277,8 @@ func (s *Values) Duration(name string) time.Duration {
 	return d
 }
 
+var dateOrders = map[string]datum.DateOrder{"MDY": datum.OrderMDY, "DMY": datum.OrderDMY, "YMD": datum.OrderYMD} //nolint:gochecknoglobals // never changed
+
 // Style is how the settings want values written. location is the last one, which
 // stays if it is the zone still.
 func (s *Values) Style(location *time.Location) datum.Style {
@@ -289,7 +291,8 @@ func (s *Values) Style(location *time.Location) datum.Style {
 	}
 	bytea, _ := s.Get("bytea_output")
 	interval, _ := s.Get("intervalstyle")
-	out := datum.Style{Location: location, ByteaEscape: bytea == "escape"}
+	dates, _ := s.Get("datestyle")
+	out := datum.Style{Location: location, Order: dateOrders[strings.TrimPrefix(dates, "ISO, ")], ByteaEscape: bytea == "escape"}
 	if interval != string(datum.IntervalPostgres) {
 		out.Interval = datum.IntervalStyle(interval)
 	}

@@ -236,17 +236,13 @@ func catalogCast(t *pg.TypeCast, name string) (finish, error) {
 }
 
 func (r *rewriter) castLiteral(to datum.Type, mod int32, s string, t *pg.TypeCast) (*pg.Node, error) {
-	switch s {
-	case "now", "today":
-		if to == datum.Timestamptz || to == datum.Timestamp || to == datum.Date {
-			f, _ := FrameType(to, -1)
-			if s == "today" {
-				return cast(cast(r.nowNode(), "DATE"), f.SQL()), nil
-			}
-			return cast(r.nowNode(), f.SQL()), nil
-		}
-	}
 	n, err := r.typedLiteral(to, s, t.Location)
+	if datum.AtHand(to, s) {
+		if len(t.TypeName.Typmods) > 0 {
+			return nil, unsupported(t.Location, "a precision of '%s'", s)
+		}
+		return n, err
+	}
 	if to.IsBits() && mod >= 0 {
 		d, err := datum.ParseText(to, s, nil)
 		if err == nil {
@@ -284,7 +280,7 @@ func modifiers(t *pg.TypeName) []int32 {
 func (r *rewriter) timeLiteral(to datum.Type, s string, t *pg.TypeCast) (*pg.Node, error) {
 	mods := modifiers(t.TypeName)
 	if to != datum.Interval {
-		d, err := datum.ParseText(to, s, r.location())
+		d, err := r.reading().Parse(to, s)
 		return r.constantNode(datum.RoundTime(d, mods[0]), err, t.Location)
 	}
 	const exact = 6

@@ -86,6 +86,16 @@ func (r *rewriter) comparable(e *pg.A_Expr) error {
 				return noOperator(e.Location, op, left, t)
 			}
 		}
+	case pg.A_Expr_Kind_AEXPR_BETWEEN, pg.A_Expr_Kind_AEXPR_BETWEEN_SYM, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:
+		ops := []string{">=", "<="}
+		if e.Kind == pg.A_Expr_Kind_AEXPR_NOT_BETWEEN || e.Kind == pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM {
+			ops = []string{"<", ">"}
+		}
+		for i, bound := range e.Rexpr.GetList().GetItems() {
+			if t := r.typeOf(bound); i < len(ops) && apart(left, t) {
+				return noOperator(e.Location, ops[i], left, t)
+			}
+		}
 	case pg.A_Expr_Kind_AEXPR_OP_ANY, pg.A_Expr_Kind_AEXPR_OP_ALL:
 		if elem := r.elementOf(e.Rexpr); compares(op) && left.IsArray() && elem != datum.Unknown {
 			return noOperator(e.Location, op, left, elem)

@@ -36,6 +36,14 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 		if r.manyScales(x.AIndirection.Arg) {
 			return nil, manyScaled("an element")
 		}
+		if r.typeOf(n) == datum.JSONB && r.typeOf(x.AIndirection.Arg) == datum.JSONB {
+			path := &pg.A_ArrayExpr{Location: -1}
+			for _, i := range x.AIndirection.Indirection {
+				path.Elements = append(path.Elements, castTo(i.GetAIndices().Uidx, "text"))
+			}
+			n.Node = pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("#>")}, x.AIndirection.Arg, &pg.Node{Node: &pg.Node_AArrayExpr{AArrayExpr: path}}, -1).Node
+			return r.beforeExpression(n, n.GetAExpr())
+		}
 		if after := r.characterOf(x.AIndirection); after != nil {
 			return after, r.oneSubscript(x.AIndirection)
 		}
@@ -83,6 +91,10 @@ func (r *rewriter) beforeExpression(n *pg.Node, e *pg.A_Expr) (after func(*pg.No
 		return nil, err
 	}
 	if err := r.comparable(e); err != nil {
+		return nil, err
+	}
+	if out, err := r.expanded(e); out != nil || err != nil {
+		n.Node = out.GetNode()
 		return nil, err
 	}
 	if t := r.typeOf(e.Lexpr); e.Kind == pg.A_Expr_Kind_AEXPR_NULLIF && t.IsNumber() {
@@ -170,6 +182,9 @@ func (r *rewriter) typeLiterals(e *pg.A_Expr) error {
 			for _, n := range []**pg.Node{&e.Lexpr, &e.Rexpr} {
 				if t == datum.Text && (*n).GetAConst().GetIsnull() {
 					*n = sqlNull()
+				}
+				if _, isText := literal(*n); isText && t == datum.JSONB {
+					*n = castTo(*n, "jsonb")
 				}
 			}
 			if t != datum.Bytea && !t.IsArray() {
@@ -302,7 +317,15 @@ func (r *rewriter) beforeOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error)
 			return r.operator(n, e)
 		}
 	case op == "-" && left == datum.Date && right == datum.Date:
-		return func(n *pg.Node) (*pg.Node, error) { return cast(n, "INTEGER"), nil }
+		name = "nd_days"
+	case (op == "+" || op == "-") && left == datum.Date && (right == datum.Int4 || right == datum.Int2):
+		return func(n *pg.Node) (*pg.Node, error) {
+			return call(map[string]string{"+": "nd_later", "-": "nd_earlier"}[op], n.GetAExpr().Lexpr, cast(n.GetAExpr().Rexpr, "INTEGER")), nil
+		}
+	case op == "+" && right == datum.Date && (left == datum.Int4 || left == datum.Int2):
+		return func(n *pg.Node) (*pg.Node, error) {
+			return call("nd_later", n.GetAExpr().Rexpr, cast(n.GetAExpr().Lexpr, "INTEGER")), nil
+		}
 	case op == "||" && list:
 		name = concatenation(e, left, right)
 	case op == "||" && !list && plain(left) && plain(right):

@@ -60,7 +60,7 @@ func (r *rewriter) as(v datum.Datum, to datum.Type) (datum.Datum, bool) {
 		return datum.MakeNull(to), true
 	case v.Type == to:
 		return v, true
-	case v.Type == datum.Unknown && (v.S == "now" || v.S == "today"): // known when it runs
+	case v.Type == datum.Unknown && datum.AtHand(to, v.S): // known when it runs
 		return v, false
 	case v.Type == datum.Unknown, v.Type.IsNumber() && to.IsFloat(), v.Type.IsInt() && to.IsNumber(),
 		v.Type == datum.Date && to == datum.Timestamp, v.Type == datum.Date && to == datum.Timestamptz, v.Type == datum.Text && to.IsString():
@@ -71,7 +71,7 @@ func (r *rewriter) as(v datum.Datum, to datum.Type) (datum.Datum, bool) {
 	if v.Type != datum.Unknown {
 		s = v.Text()
 	}
-	out, err := datum.ParseText(to, s, r.location())
+	out, err := r.reading().Parse(to, s)
 	return out, err == nil
 }
 
@@ -89,7 +89,7 @@ func (r *rewriter) constantCall(c *builtin.Call, args []*pg.Node) (datum.Datum, 
 		}
 		values[i] = v
 	}
-	return c.Eval(&builtin.Env{Location: r.location()}, values)
+	return c.Eval(&builtin.Env{Location: r.location(), Order: r.reading().Order}, values)
 }
 
 // constantOperator computes operators of numeric, and the minus before a number.

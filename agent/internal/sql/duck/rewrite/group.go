@@ -38,13 +38,18 @@ func (r *rewriter) dependent(s *pg.SelectStmt, out columns) {
 // groupsAsWritten refuses to group by values that are equal and may be written otherwise, where
 // they cannot be grouped by keys.
 func (r *rewriter) groupsAsWritten(s *pg.SelectStmt, out columns) {
-	var look func(n *pg.Node)
-	look = func(n *pg.Node) {
-		if set := n.GetGroupingSet(); set != nil {
-			for _, n := range set.Content {
-				look(n)
+	var look func(n *pg.Node, inSet bool)
+	look = func(n *pg.Node, inSet bool) {
+		if within := append(n.GetGroupingSet().GetContent(), n.GetRowExpr().GetArgs()...); len(within) > 0 {
+			for _, within := range within {
+				look(within, inSet || n.GetGroupingSet() != nil)
 			}
 			return
+		}
+		if of := r.meant(n, s, out); inSet && n.GetGroupingSet() == nil && len(n.GetRowExpr().GetArgs()) == 0 && constantExpression(of) {
+			err := unsupported(0, "a constant among grouping sets")
+			err.Hint = "Leave it out, or group by it in a query around this one."
+			r.refuse(err)
 		}
 		if of := r.meant(n, s, out); of.GetSubLink() == nil && r.unlike(of) {
 			err := unsupported(0, "GROUP BY of %s values beside a subquery, or by grouping sets,", r.typeOf(of).SQLName())
@@ -53,8 +58,17 @@ func (r *rewriter) groupsAsWritten(s *pg.SelectStmt, out columns) {
 		}
 	}
 	for _, n := range s.GroupClause {
-		look(n)
+		look(n, false)
 	}
+}
+
+// constantExpression reports whether an expression names no column, and is no subquery.
+func constantExpression(n *pg.Node) bool {
+	constant := true
+	visit(pg.MakeListNode([]*pg.Node{n}).ProtoReflect(), func(n *pg.Node) {
+		constant = constant && n.GetColumnRef() == nil && n.GetSubLink() == nil && n.GetParamRef() == nil
+	})
+	return constant
 }
 
 // grouped are the columns that stand in GROUP BY, of relations with a primary key; none if it

@@ -234,6 +234,9 @@ func (r *rewriter) typeOf(n *pg.Node) datum.Type {
 	case *pg.Node_SubLink:
 		return r.subqueryType(x.SubLink)
 	case *pg.Node_AIndirection:
+		if r.typeOf(x.AIndirection.Arg) == datum.JSONB && !slices.ContainsFunc(x.AIndirection.Indirection, func(n *pg.Node) bool { return n.GetAIndices() == nil || n.GetAIndices().IsSlice }) {
+			return datum.JSONB
+		}
 		if i := x.AIndirection.Indirection; len(i) == 1 && i[0].GetAIndices() != nil {
 			if t := r.typeOf(x.AIndirection.Arg); t.IsArray() {
 				if i[0].GetAIndices().IsSlice {
@@ -310,6 +313,9 @@ func (r *rewriter) exprType(e *pg.A_Expr) datum.Type {
 		if name, t := operatorFunction(e, datum.Unknown, right); name != "" {
 			return t
 		}
+		if _, isText := literal(e.Rexpr); isText && (op == "+" || op == "@") {
+			return datum.Float8 // which is preferred
+		}
 		if op == "-" || op == "+" || op == "@" || op == "~" {
 			return right
 		}
@@ -325,6 +331,17 @@ func (r *rewriter) exprType(e *pg.A_Expr) datum.Type {
 	switch op {
 	case "+", "-", "*", "/", "%":
 		return arithmeticType(left, right)
+	case "&", "|", "#":
+		_, l := literal(e.Lexpr)
+		_, rt := literal(e.Rexpr)
+		switch {
+		case left.IsInt() && right.IsInt():
+			return wider(left, right)
+		case left.IsInt() && rt:
+			return left
+		case right.IsInt() && l:
+			return right
+		}
 	case "||":
 		_, l := literal(e.Lexpr)
 		_, rt := literal(e.Rexpr)

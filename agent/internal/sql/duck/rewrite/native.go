@@ -28,7 +28,9 @@ func (r *rewriter) native(f *pg.FuncCall, c *builtin.Call) bool {
 		}
 	}
 	switch name {
-	case "abs", "mod":
+	case "mod":
+		return c.Args[0] != datum.Numeric // whose scale it loses
+	case "abs":
 		return !slices.ContainsFunc(f.Args, r.writes)
 	case "ceil", "ceiling", "floor", "round", "trunc":
 		if len(c.Args) == 2 {

@@ -293,6 +293,9 @@ func (r *rewriter) writtenAlternatives(n *pg.Node) finish {
 	if m := n.GetMinMaxExpr(); m != nil && r.typeOf(n) == datum.JSONB && len(m.Args) <= builtin.MaxArgs {
 		return r.extreme(datum.JSONB, "JSON", r.textsOf(m.Args, false))
 	}
+	if t := r.typeOf(n); n.GetMinMaxExpr() != nil && t.IsFloat() && len(n.GetMinMaxExpr().Args) <= builtin.MaxArgs {
+		return r.extremeFloat(t, len(n.GetMinMaxExpr().Args)) // the engine's lose the sign of zero
+	}
 	if !r.textual[n] || !r.writes(n) {
 		return nil
 	}
@@ -329,6 +332,15 @@ func (r *rewriter) writtenAlternatives(n *pg.Node) finish {
 		}
 	}
 	return nil
+}
+
+// extremeFloat is GREATEST or LEAST of so many floats.
+func (r *rewriter) extremeFloat(t datum.Type, n int) finish {
+	of := "DOUBLE"
+	if t == datum.Float4 {
+		of = "FLOAT4"
+	}
+	return r.extreme(t, of, slices.Repeat([]func(*pg.Node) *pg.Node{func(n *pg.Node) *pg.Node { return cast(cast(n, of), "VARCHAR") }}, n))
 }
 
 // extreme is GREATEST or LEAST of texts of values of a type.

@@ -55,6 +55,8 @@ type rewriter struct {
 	given map[*pg.SortBy]bool
 	// nesting counts macros that name an argument twice within each other.
 	nesting int
+	// copied counts the bytes of expressions that comparisons name twice.
+	copied int
 	// records are what the columns of the result are made of where some are rows.
 	records []Record
 	// refused is what is not supported where no error can be returned.
@@ -214,6 +216,9 @@ func (r *rewriter) setOperation(s *pg.SelectStmt) (columns, error) {
 		}
 		if i < len(right.list) && right.known && opaque(c.typ) && opaque(right.list[i].typ) && !c.typ.IsArray() {
 			m.typ = mixed(c.typ, right.list[i].typ)
+		}
+		if i < len(right.list) && right.known && right.list[i].typ.IsString() && (c.typ == datum.Text || c.typ == datum.Varchar) { // each becomes the other by itself
+			m.typ = c.typ
 		}
 		if i < len(right.list) && right.known && right.list[i].typ == c.typ {
 			m.typ = c.typ

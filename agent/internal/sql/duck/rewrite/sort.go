@@ -45,6 +45,7 @@ func (r *rewriter) sortsDocuments(s *pg.SelectStmt, out columns) error {
 			names, _ := fieldNames(ref)
 			i = slices.IndexFunc(out.list, func(c column) bool { return len(names) == 1 && c.name == names[0] })
 		}
+		r.sortsFloats(s, by, i, out)
 		if i < 0 || i >= len(out.list) || out.list[i].typ.Elem() != datum.JSONB && out.list[i].typ.Elem() != datum.JSON {
 			continue
 		}
@@ -62,6 +63,30 @@ func (r *rewriter) sortsDocuments(s *pg.SelectStmt, out columns) error {
 		by.Node = clone(s.TargetList[i].GetResTarget().GetVal())
 	}
 	return nil
+}
+
+// sortsFloats has floats be ordered by what they are less their sign of zero, which the engine
+// loses of values by which it orders.
+func (r *rewriter) sortsFloats(s *pg.SelectStmt, by *pg.SortBy, i int, out columns) {
+	if s.Op != pg.SetOperation_SETOP_NONE || len(s.DistinctClause) > 0 || len(s.ValuesLists) > 0 || len(s.TargetList) != len(out.list) || len(by.UseOp) > 0 {
+		return
+	}
+	n := by.Node
+	if i >= 0 && i < len(out.list) {
+		n = s.TargetList[i].GetResTarget().GetVal()
+	}
+	t := r.typeOf(n)
+	if !t.IsFloat() || n.GetSubLink() != nil || n.GetFuncCall().GetOver() != nil {
+		return
+	}
+	of := "DOUBLE"
+	if t == datum.Float4 {
+		of = "FLOAT4"
+	}
+	if by.Node = clone(n); r.keyed == nil {
+		r.keyed = map[*pg.Node]func(*pg.Node) *pg.Node{}
+	}
+	r.keyed[by.Node] = func(n *pg.Node) *pg.Node { return call("nd_plus", cast(n, of), cast(integer(0), of)) }
 }
 
 // withinGroup leaves the values that an aggregate orders as they are: it gives one of them.

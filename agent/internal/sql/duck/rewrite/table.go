@@ -51,9 +51,10 @@ type Session struct {
 	SearchPath  []string // schemas; empty: there is none
 	Temporary   Schema   // of the session's temporary objects
 	TimeZone    string   // IANA name; empty: UTC
-	PID         uint32   // pg_backend_pid
-	Version     string   // version()
-	Client      string   // inet_client_addr; empty: there is none
+	DateOrder   datum.DateOrder
+	PID         uint32 // pg_backend_pid
+	Version     string // version()
+	Client      string // inet_client_addr; empty: there is none
 	// Registry knows the objects that regclass and its kin are of, as they are when it is
 	// called; nil: none.
 	Registry func() Registry

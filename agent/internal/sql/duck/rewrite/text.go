@@ -149,6 +149,7 @@ func (r *rewriter) asJSON(n *pg.Node) func(*pg.Node) *pg.Node {
 	if r.writes(n) {
 		r.takesText(n)
 	}
+	r.namedFields(n)
 	meaning := r.meaning(n)
 	named := r.named(n)
 	return func(n *pg.Node) *pg.Node { return call("nd_json", named(n), meaning) }
@@ -169,6 +170,21 @@ func (r *rewriter) named(n *pg.Node) func(*pg.Node) *pg.Node {
 			r.refuse(err)
 		}
 		return out
+	}
+}
+
+// namedFields casts the values of enums in a row that is written out to their names.
+func (r *rewriter) namedFields(n *pg.Node) {
+	fields := n.GetRowExpr().GetArgs()
+	for i, f := range fields {
+		t := r.typeOf(f)
+		if !t.Elem().IsEnum() {
+			r.namedFields(f)
+			continue
+		}
+		if fields[i] = castTo(f, "text"); t.IsArray() {
+			fields[i] = castTo(f, "text[]")
+		}
 	}
 }
 

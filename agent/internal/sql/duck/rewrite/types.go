@@ -207,9 +207,37 @@ func (r *rewriter) location() *time.Location {
 	return loc
 }
 
+// reading is how texts are read, but for the time at hand.
+func (r *rewriter) reading() *datum.Reading {
+	out := &datum.Reading{Location: r.location()}
+	if r.inView == 0 { // what made a view had an order that is not known any more
+		out.Order = r.in.Session.DateOrder
+	}
+	return out
+}
+
+// timeAtHand is 'now' or 'today' or its like when the statement runs.
+func (r *rewriter) timeAtHand(t datum.Type, word string) *pg.Node {
+	f, _ := FrameType(t, -1)
+	word = strings.ToLower(strings.TrimSpace(word))
+	if word == "now" {
+		return cast(r.nowNode(), f.SQL())
+	}
+	day := cast(r.nowNode(), "DATE")
+	if shift := map[string]int64{"tomorrow": 1, "yesterday": -1}[word]; shift != 0 {
+		day = cast(pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("+")}, day, integer(shift), -1), "DATE")
+	}
+	return cast(day, f.SQL())
+}
+
 // typedLiteral makes a constant of type t from PostgreSQL's text of it.
 func (r *rewriter) typedLiteral(t datum.Type, s string, location int32) (*pg.Node, error) {
-	d, err := datum.ParseText(t, s, r.location())
+	if datum.AtHand(t, s) && r.inView == 0 { // a view has it as it was when it was made
+		n := r.timeAtHand(t, s)
+		r.made[n] = true
+		return n, nil
+	}
+	d, err := r.reading().Parse(t, s)
 	if err == nil && t.Elem().IsRegistry() {
 		d, err = r.resolved(d)
 	}

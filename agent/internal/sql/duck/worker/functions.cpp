@@ -35,7 +35,7 @@ typedef __int128 wide; // the layout of HUGEINT and of decimals over 18 digits
 typedef unsigned __int128 uwide;
 
 // The numbers of duckdb_type.
-enum { SMALLINT = 3, INTEGER = 4, BIGINT = 5, FLOAT = 10, DOUBLE = 11, HUGEINT = 16, DECIMAL = 19 };
+enum { SMALLINT = 3, INTEGER = 4, BIGINT = 5, FLOAT = 10, DOUBLE = 11, DATE = 13, HUGEINT = 16, DECIMAL = 19 };
 
 const char *const division_by_zero = "ND22012 division by zero";
 const char *const out_of_range = "ND22003 value out of range";
@@ -150,6 +150,38 @@ template <class A, class B, class R, class F> void binary(handle info, handle ch
 	}
 }
 
+// Days that are added to a date. The dates of PostgreSQL are from 4714 BC to 5874897; the largest
+// number, of either sign, is infinity.
+struct Later {
+	static const char *apply(int32_t date, int32_t days, int32_t &out) {
+		const int32_t infinity = std::numeric_limits<int32_t>::max();
+		if (date == infinity || date == -infinity) {
+			out = date;
+			return nullptr;
+		}
+		const int64_t first = -2440588, behind = 2145042906, sum = int64_t(date) + days;
+		if (sum < first || sum >= behind) return "ND22008 date out of range";
+		out = int32_t(sum);
+		return nullptr;
+	}
+};
+
+struct Earlier {
+	static const char *apply(int32_t date, int32_t days, int32_t &out) {
+		if (days == std::numeric_limits<int32_t>::min()) return "ND22008 date out of range";
+		return Later::apply(date, -days, out);
+	}
+};
+
+struct Days {
+	static const char *apply(int32_t a, int32_t b, int32_t &out) {
+		const int32_t infinity = std::numeric_limits<int32_t>::max();
+		if (a == infinity || a == -infinity || b == infinity || b == -infinity) return "ND22008 cannot subtract infinite dates";
+		out = int32_t(int64_t(a) - b);
+		return nullptr;
+	}
+};
+
 struct Signature {
 	int left, right, result; // DECIMAL: of 38 digits
 	uint8_t scale, result_scale;
@@ -218,7 +250,13 @@ extern "C" int nd_register(handle connection, uint8_t scale) {
 	    {FLOAT, FLOAT, FLOAT, 0, 0, binary<float, float, float, Multiply>},
 	    {DOUBLE, DOUBLE, DOUBLE, 0, 0, binary<double, double, double, Multiply>},
 	};
-	int failed = add(connection, "nd_plus", plus, sizeof(plus) / sizeof(plus[0]));
+	const Signature later[] = {{DATE, INTEGER, DATE, 0, 0, binary<int32_t, int32_t, int32_t, Later>}};
+	const Signature earlier[] = {{DATE, INTEGER, DATE, 0, 0, binary<int32_t, int32_t, int32_t, Earlier>}};
+	const Signature days[] = {{DATE, DATE, INTEGER, 0, 0, binary<int32_t, int32_t, int32_t, Days>}};
+	int failed = add(connection, "nd_later", later, 1);
+	failed |= add(connection, "nd_earlier", earlier, 1);
+	failed |= add(connection, "nd_days", days, 1);
+	failed |= add(connection, "nd_plus", plus, sizeof(plus) / sizeof(plus[0]));
 	failed |= add(connection, "nd_minus", minus, sizeof(minus) / sizeof(minus[0]));
 	failed |= add(connection, "nd_times", times, sizeof(times) / sizeof(times[0]));
 	failed |= add(connection, "nd_div", divide, sizeof(divide) / sizeof(divide[0]));
