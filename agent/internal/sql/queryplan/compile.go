@@ -59,6 +59,9 @@ func (c *compiler) position(location int32) int {
 // expr compiles n.
 func (c *compiler) expr(n *pg.Node) (Expr, error) {
 	e, err := c.compile(n)
+	if err == nil {
+		e = constantOf(e)
+	}
 	switch f := e.(type) {
 	case *fn:
 		if f.name == "" {

@@ -123,6 +123,13 @@ func (k *folding) node(n *pg.Node) {
 			return
 		}
 	}
+	k.unreached(n)
+	if worth(n) && k.constant(n) {
+		if v, ok := k.value(n); ok {
+			n.Node = castOf(v).Node
+			return
+		}
+	}
 	k.below(n.ProtoReflect())
 }
 
@@ -261,4 +268,22 @@ func castOf(v datum.Datum) *pg.Node {
 		literal.Val = &pg.A_Const_Sval{Sval: &pg.String{Sval: v.Text()}}
 	}
 	return &pg.Node{Node: &pg.Node_TypeCast{TypeCast: &pg.TypeCast{Arg: &pg.Node{Node: &pg.Node_AConst{AConst: literal}}, TypeName: typ, Location: -1}}}
+}
+
+// constantOf is the constant that e is whatever the row, the session and the time are, or e.
+func constantOf(e Expr) Expr {
+	if isConst(e) || !fixed(e) {
+		return e
+	}
+	v, err := e.Eval(&Env{})
+	if err != nil {
+		return e
+	}
+	if v.Null {
+		v = datum.MakeNull(e.Type())
+	}
+	if v.Type != e.Type() {
+		return e
+	}
+	return &Const{Value: v}
 }

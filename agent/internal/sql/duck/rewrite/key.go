@@ -163,13 +163,15 @@ func placeless(n *pg.Node) *pg.Node {
 // groupsWritten reports whether GROUP BY has a numeric that could be written and is not
 // grouped by its order key.
 func (r *rewriter) groupsWritten(s *pg.SelectStmt, out columns) bool {
-	for _, n := range s.GroupClause {
-		of := r.meant(n, s, out)
-		if n.GetGroupingSet() != nil || !r.textual[n] && r.writes(of) || of != n && of.GetSubLink() != nil {
-			return true
-		}
+	return slices.ContainsFunc(s.GroupClause, func(n *pg.Node) bool { return r.groupWritten(n, s, out) })
+}
+
+func (r *rewriter) groupWritten(n *pg.Node, s *pg.SelectStmt, out columns) bool {
+	if within := append(n.GetGroupingSet().GetContent(), n.GetRowExpr().GetArgs()...); len(within) > 0 {
+		return slices.ContainsFunc(within, func(n *pg.Node) bool { return r.groupWritten(n, s, out) })
 	}
-	return false
+	of := r.meant(n, s, out)
+	return !r.textual[n] && r.writes(of) || of != n && of.GetSubLink() != nil
 }
 
 // distinctWritten has DISTINCT tell the order keys of columns that are written.

@@ -293,6 +293,9 @@ func (r *rewriter) writtenAlternatives(n *pg.Node) finish {
 	if m := n.GetMinMaxExpr(); m != nil && r.typeOf(n) == datum.JSONB && len(m.Args) <= builtin.MaxArgs {
 		return r.extreme(datum.JSONB, "JSON", r.textsOf(m.Args, false))
 	}
+	if m := n.GetMinMaxExpr(); m != nil && r.typeOf(n) == datum.Interval && len(m.Args) <= builtin.MaxArgs { // of equal ones the first
+		return r.extreme(datum.Interval, "INTERVAL", r.textsOf(m.Args, false))
+	}
 	if t := r.typeOf(n); n.GetMinMaxExpr() != nil && t.IsFloat() && len(n.GetMinMaxExpr().Args) <= builtin.MaxArgs {
 		return r.extremeFloat(t, len(n.GetMinMaxExpr().Args)) // the engine's lose the sign of zero
 	}

@@ -1,0 +1,125 @@
+package queryplan
+
+import (
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+// unreached takes out of CASE, COALESCE, AND and OR what is never reached because of constants
+// before it: PostgreSQL does not compute it, so that it cannot fail.
+func (k *folding) unreached(n *pg.Node) {
+	switch x := n.GetNode().(type) {
+	case *pg.Node_CaseExpr:
+		decided := false
+		for _, w := range x.CaseExpr.GetArgs() {
+			when := w.GetCaseWhen()
+			if decided {
+				k.neutral(when.GetExpr())
+				k.neutral(when.GetResult())
+				continue
+			}
+			v, ok := k.holds(x.CaseExpr.GetArg(), when.GetExpr())
+			if decided = ok && isTrue(v); ok && !decided {
+				k.neutral(when.GetResult())
+			}
+		}
+		if decided {
+			k.neutral(x.CaseExpr.GetDefresult())
+		}
+	case *pg.Node_CoalesceExpr:
+		decided := false
+		for _, a := range x.CoalesceExpr.GetArgs() {
+			if decided {
+				k.neutral(a)
+				continue
+			}
+			v, ok := k.valueOf(a)
+			decided = ok && !v.Null
+		}
+	case *pg.Node_BoolExpr:
+		or := x.BoolExpr.GetBoolop() == pg.BoolExprType_OR_EXPR
+		if x.BoolExpr.GetBoolop() == pg.BoolExprType_NOT_EXPR {
+			return
+		}
+		for _, a := range x.BoolExpr.GetArgs() {
+			if v, ok := k.valueOf(a); ok && v.Type == datum.Bool && !v.Null && v.Bool() == or {
+				n.Node = castOf(v).Node
+				return
+			}
+		}
+	}
+}
+
+// holds is whether the condition of a WHEN, or what CASE compares with it, is a constant, and
+// which.
+func (k *folding) holds(of, condition *pg.Node) (datum.Datum, bool) {
+	if of != nil {
+		condition = pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{stringNode("=")}, of, condition, -1)
+	}
+	return k.valueOf(condition)
+}
+
+// valueOf is the value of a constant.
+func (k *folding) valueOf(n *pg.Node) (datum.Datum, bool) {
+	if c := n.GetAConst(); c != nil {
+		e, err := k.compiler.constant(c)
+		if err != nil {
+			return datum.Datum{}, false
+		}
+		v, err := e.Eval(&Env{})
+		return v, err == nil
+	}
+	if !k.constant(n) {
+		return datum.Datum{}, false
+	}
+	return k.value(n)
+}
+
+// neutral puts a null of its type in the place of what is never reached.
+func (k *folding) neutral(n *pg.Node) {
+	if !worth(n) && n.GetTypeCast() == nil || !k.constant(n) {
+		return
+	}
+	if t, ok := k.typeOf(n); ok && !limited(n) {
+		n.Node = castOf(datum.MakeNull(t)).Node
+	}
+}
+
+// typeOf is the type of an expression of constants, which may fail.
+func (k *folding) typeOf(n *pg.Node) (datum.Type, bool) {
+	e, err := k.compiler.expr(n)
+	switch x := n.GetNode().(type) {
+	case *pg.Node_TypeCast:
+		if err != nil {
+			e, err = k.compiler.cast(&pg.TypeCast{Arg: &pg.Node{Node: &pg.Node_AConst{AConst: &pg.A_Const{Isnull: true}}}, TypeName: x.TypeCast.GetTypeName()})
+		}
+	case *pg.Node_AExpr:
+		if err != nil && x.AExpr.GetKind() == pg.A_Expr_Kind_AEXPR_OP {
+			e, err = k.compiler.operator(&pg.A_Expr{Kind: x.AExpr.GetKind(), Name: x.AExpr.GetName(), Lexpr: k.nullOf(x.AExpr.GetLexpr()), Rexpr: k.nullOf(x.AExpr.GetRexpr())})
+		}
+	case *pg.Node_FuncCall:
+		if err != nil {
+			f := &pg.FuncCall{Funcname: x.FuncCall.GetFuncname()}
+			for _, a := range x.FuncCall.GetArgs() {
+				f.Args = append(f.Args, k.nullOf(a))
+			}
+			e, err = k.compiler.function(f)
+		}
+	}
+	if err != nil || e.Type() == datum.Unknown || !e.Type().Storable() {
+		return datum.Unknown, false
+	}
+	return e.Type(), true
+}
+
+// nullOf is a null of the type of an operand, which is none if that is a literal.
+func (k *folding) nullOf(n *pg.Node) *pg.Node {
+	if n == nil {
+		return nil
+	}
+	if t, ok := k.typeOf(n); ok {
+		return castOf(datum.MakeNull(t))
+	}
+	return &pg.Node{Node: &pg.Node_AConst{AConst: &pg.A_Const{Isnull: true}}}
+}
