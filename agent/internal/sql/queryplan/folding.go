@@ -20,6 +20,10 @@ type folding struct {
 	compiler *compiler
 	// functions are those of users, which are no constants.
 	functions RoutineFinder
+	// fails is told of the first constants that cannot be computed where PostgreSQL computes
+	// all of them; aside says that it may leave some out where this looks.
+	fails *error
+	aside bool
 }
 
 // valueConstants returns a query whose expressions of constants are their values. Those that
@@ -40,7 +44,7 @@ func (p *Planner) valueConstants(s *pg.SelectStmt) *pg.SelectStmt {
 		t, modifier, err := catalog.ResolveType(name)
 		return catalog.Resolved{Type: t, Modifier: modifier}, err
 	}
-	k := &folding{functions: p.Functions, compiler: &compiler{params: &Params{}, elsewhere: true, typ: typ}}
+	k := &folding{functions: p.Functions, fails: &p.fails, compiler: &compiler{params: &Params{}, elsewhere: true, typ: typ}}
 	k.message(s.ProtoReflect())
 	return s
 }
@@ -75,8 +79,24 @@ func (k *folding) message(m protoreflect.Message) {
 		}
 	case *pg.TypeName, *pg.RangeTableSample:
 		return
+	case *pg.RangeSubselect, *pg.CommonTableExpr: // of whose columns some may not be needed
+		k.apart(m)
+		return
+	case *pg.SubLink:
+		if x.GetSubLinkType() == pg.SubLinkType_EXISTS_SUBLINK {
+			k.apart(m)
+			return
+		}
 	}
 	k.below(m)
+}
+
+// apart looks for expressions that may not be computed.
+func (k *folding) apart(m protoreflect.Message) {
+	was := k.aside
+	k.aside = true
+	k.below(m)
+	k.aside = was
 }
 
 func (k *folding) below(m protoreflect.Message) {
@@ -200,8 +220,13 @@ func (k *folding) value(n *pg.Node) (v datum.Datum, ok bool) {
 	if limited(n) {
 		return v, false
 	}
+	var failed error
+	k.compiler.fails = &failed
 	e, err := k.compiler.expr(n)
-	if err != nil || !fixed(e) {
+	if err == nil && failed != nil && !k.aside && *k.fails == nil {
+		*k.fails = failed
+	}
+	if err != nil || failed != nil || !fixed(e) {
 		return v, false
 	}
 	if t := e.Type(); t == datum.Unknown || !t.Storable() || t.Elem() == datum.Bpchar || t.Elem() == datum.Bit || t.Elem() == datum.Char {

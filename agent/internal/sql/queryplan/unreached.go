@@ -88,6 +88,7 @@ func (k *folding) neutral(n *pg.Node) {
 
 // typeOf is the type of an expression of constants, which may fail.
 func (k *folding) typeOf(n *pg.Node) (datum.Type, bool) {
+	k.compiler.fails = nil
 	e, err := k.compiler.expr(n)
 	switch x := n.GetNode().(type) {
 	case *pg.Node_TypeCast:

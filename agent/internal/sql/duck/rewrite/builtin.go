@@ -57,6 +57,11 @@ func (r *rewriter) builtinFunction(f *pg.FuncCall, name string) (finish, error) 
 	}
 	accepts := r.accepts && c.Result == datum.Numeric
 	texts := r.textsOf(f.Args, false)
+	for i, a := range f.Args {
+		if c.Args[i] == datum.Bpchar { // which takes it with its blanks
+			texts[i] = r.textOf(a, true)
+		}
+	}
 	signature := text(c.Signature(r.zone()))
 	of := "nd_call_"
 	if c.Result.IsArray() {

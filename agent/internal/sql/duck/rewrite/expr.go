@@ -6,7 +6,6 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
-	"github.com/nodedb/nodedb/agent/internal/sql/duck/frame"
 )
 
 // before looks at a node while its children are still PostgreSQL's, where types can
@@ -33,21 +32,7 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 		}
 		return r.textList(n), oneDimension(x.AArrayExpr)
 	case *pg.Node_AIndirection:
-		if r.manyScales(x.AIndirection.Arg) {
-			return nil, manyScaled("an element")
-		}
-		if r.typeOf(n) == datum.JSONB && r.typeOf(x.AIndirection.Arg) == datum.JSONB {
-			path := &pg.A_ArrayExpr{Location: -1}
-			for _, i := range x.AIndirection.Indirection {
-				path.Elements = append(path.Elements, castTo(i.GetAIndices().Uidx, "text"))
-			}
-			n.Node = pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("#>")}, x.AIndirection.Arg, &pg.Node{Node: &pg.Node_AArrayExpr{AArrayExpr: path}}, -1).Node
-			return r.beforeExpression(n, n.GetAExpr())
-		}
-		if after := r.characterOf(x.AIndirection); after != nil {
-			return after, r.oneSubscript(x.AIndirection)
-		}
-		return r.fromFirst(x.AIndirection), r.oneSubscript(x.AIndirection)
+		return r.beforeSubscript(n, x.AIndirection)
 	case *pg.Node_CoalesceExpr:
 		if err := r.typeAlike(x.CoalesceExpr.Args); err != nil {
 			return nil, err
@@ -303,6 +288,9 @@ func (r *rewriter) beforeOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error)
 	left, right := r.typeOf(e.Lexpr), r.typeOf(e.Rexpr)
 	name := ""
 	list := left.IsArray() || right.IsArray() || e.Lexpr.GetAArrayExpr() != nil || e.Rexpr.GetAArrayExpr() != nil
+	if after := dateOperator(lastName(e.Name), left, right); after != nil {
+		return after
+	}
 	switch op := lastName(e.Name); {
 	case op == "@>" && list:
 		name = "nd_list_contains"
@@ -315,16 +303,6 @@ func (r *rewriter) beforeOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error)
 			e := n.GetAExpr()
 			e.Lexpr, e.Rexpr = call("nd_span", e.Lexpr), call("nd_span", e.Rexpr)
 			return r.operator(n, e)
-		}
-	case op == "-" && left == datum.Date && right == datum.Date:
-		name = "nd_days"
-	case (op == "+" || op == "-") && left == datum.Date && (right == datum.Int4 || right == datum.Int2):
-		return func(n *pg.Node) (*pg.Node, error) {
-			return call(map[string]string{"+": "nd_later", "-": "nd_earlier"}[op], n.GetAExpr().Lexpr, cast(n.GetAExpr().Rexpr, "INTEGER")), nil
-		}
-	case op == "+" && right == datum.Date && (left == datum.Int4 || left == datum.Int2):
-		return func(n *pg.Node) (*pg.Node, error) {
-			return call("nd_later", n.GetAExpr().Rexpr, cast(n.GetAExpr().Lexpr, "INTEGER")), nil
 		}
 	case op == "||" && list:
 		name = concatenation(e, left, right)
@@ -358,44 +336,6 @@ func (r *rewriter) beforeOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error)
 		}
 		return call(name, n.GetAExpr().Lexpr, n.GetAExpr().Rexpr), nil
 	}
-}
-
-// floatFunctions compute with floats, and fail where those become infinite, or zero.
-var floatFunctions = map[string]string{"+": "nd_plus", "-": "nd_minus", "*": "nd_times", "/": "nd_div"}
-
-// numbersOperator finds what an operator of numbers becomes where the engine's result would
-// have another type than PostgreSQL's, or too few digits; nil: nothing else.
-func (r *rewriter) numbersOperator(e *pg.A_Expr, op string, left, right datum.Type) func(*pg.Node) (*pg.Node, error) {
-	switch {
-	case op == "%" && left.IsNumber() && right.IsNumber() && (left.IsFloat() || right.IsFloat()):
-		return func(*pg.Node) (*pg.Node, error) {
-			return nil, errorf("42883", e.Location, "operator does not exist: %s %% %s", left.SQLName(), right.SQLName())
-		}
-	case (arithmetic(op) || op == "&" || op == "|" || op == "#") && wider(left, right) == datum.Int4 && (left == datum.Int2 || right == datum.Int2):
-		return func(n *pg.Node) (*pg.Node, error) { // a constant has any width to the engine
-			e := n.GetAExpr()
-			e.Lexpr, e.Rexpr = cast(e.Lexpr, "INTEGER"), cast(e.Rexpr, "INTEGER")
-			return r.operator(n, e)
-		}
-	case op == "*" && wider(left, right) == datum.Numeric && left.IsNumber() && right.IsNumber():
-		scale := r.scaleOf(e.Lexpr)
-		return func(n *pg.Node) (*pg.Node, error) { // of few digits the product had few, too
-			if e := n.GetAExpr(); scale >= 0 && scale < frame.NumericScale {
-				e.Lexpr = cast(e.Lexpr, frame.Type{Kind: frame.Decimal, Width: frame.MaxDecimalWidth, Scale: uint8(scale)}.SQL())
-			}
-			return r.operator(n, n.GetAExpr())
-		}
-	case floatFunctions[op] != "" && left.IsNumber() && right.IsNumber() && wider(left, right).IsFloat():
-		name, of := floatFunctions[op], "FLOAT4"
-		if wider(left, right) == datum.Float8 {
-			of = "DOUBLE"
-		}
-		return func(n *pg.Node) (*pg.Node, error) {
-			e := n.GetAExpr()
-			return call(name, cast(e.Lexpr, of), cast(e.Rexpr, of)), nil
-		}
-	}
-	return nil
 }
 
 // listConcat puts two lists together.

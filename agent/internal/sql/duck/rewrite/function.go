@@ -333,7 +333,7 @@ func (r *rewriter) functionType(f *pg.FuncCall) datum.Type {
 			t = r.common([]*pg.Node{f.Args[0], f.Args[2]})
 		}
 		return t
-	case "abs", "first_value", "last_value", "nth_value", "any_value":
+	case "abs", "first_value", "last_value", "nth_value", "any_value", "bit_and", "bit_or", "bit_xor":
 		return t
 	case "sum":
 		return sumType(t)

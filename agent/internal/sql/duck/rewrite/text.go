@@ -173,11 +173,16 @@ func (r *rewriter) named(n *pg.Node) func(*pg.Node) *pg.Node {
 	}
 }
 
-// namedFields casts the values of enums in a row that is written out to their names.
+// namedFields casts the values of enums in a row that is written out to their names, and gives
+// those of char(n) their blanks.
 func (r *rewriter) namedFields(n *pg.Node) {
 	fields := n.GetRowExpr().GetArgs()
 	for i, f := range fields {
 		t := r.typeOf(f)
+		if width := r.widthOf(f); t == datum.Bpchar && width >= 4 {
+			fields[i] = call("rpad", castTo(f, "text"), integer(int64(width-4)))
+			continue
+		}
 		if !t.Elem().IsEnum() {
 			r.namedFields(f)
 			continue
