@@ -17,7 +17,7 @@ const (
 	// anybody who reaches the port can send them.
 	forwardsMost   = 16
 	forwardTimeout = 2 * time.Second
-	maxCancelKey   = 256 // of protocol 3.2
+	cancelKey      = 4 // of protocol 3.0
 )
 
 // PIDOnNode reports whether a session with that process id can be on that node.
@@ -40,7 +40,7 @@ func (s *Server) Cancel(pid uint32, key []byte) {
 	s.mu.Lock()
 	c := s.mu.conns[pid]
 	s.mu.Unlock()
-	if c == nil || !c.isLoggedIn() || !c.keyIs(key) { // the key's length is known from the login on
+	if c == nil || !c.isLoggedIn() || !c.keyIs(key) {
 		return
 	}
 	s.counters.cancels.Add(1)
@@ -69,7 +69,7 @@ func (s *Server) cancelAnywhere(ctx context.Context, pid uint32, key []byte) {
 	s.mu.Lock()
 	_, here := s.mu.conns[pid]
 	s.mu.Unlock()
-	if here || s.cfg.ForwardCancel == nil || len(key) == 0 || len(key) > maxCancelKey {
+	if here || s.cfg.ForwardCancel == nil || len(key) != cancelKey {
 		return
 	}
 	select {

@@ -36,6 +36,10 @@ type Session interface {
 	Redescribed(p *sql.Prepared) *sql.Prepared
 	// TxStatus is 'I' outside of a transaction, 'T' in one, 'E' in a failed one.
 	TxStatus() byte
+	// StatementTimeout is how long a statement may take; 0: for ever. CountFrom says since
+	// when the time of the one is counted that is prepared or executed next.
+	StatementTimeout() time.Duration
+	CountFrom(since time.Time)
 	// IdleTimeout is how long the session may wait for its client now; 0: for ever.
 	IdleTimeout() time.Duration
 	// BeginImplicit says that the statements that come now came together: they are one

@@ -48,6 +48,9 @@ type conn struct {
 	portals    map[string]*portal
 	style      datum.Style // how the session's settings want values written
 	sink       rowSink     // of executeAll, to use again
+	// since is when the first message came of those whose time is counted together, from
+	// Parse to the end of Execute; zero: none did.
+	since time.Time
 	// spare is the unnamed portal to use again: a prepared point statement
 	// should not make garbage.
 	spare *portal
@@ -90,7 +93,7 @@ type conn struct {
 }
 
 func newConn(ctx context.Context, s *Server, raw net.Conn) *conn {
-	c := &conn{server: s, raw: raw, net: raw, key: make([]byte, 32), account: account{budget: s.cfg.Memory}}
+	c := &conn{server: s, raw: raw, net: raw, key: make([]byte, cancelKey), account: account{budget: s.cfg.Memory}}
 	c.notifications.conn = c
 	// The sessions outlive ctx until Server.Run has told each to end.
 	c.ctx = context.WithoutCancel(ctx)
@@ -331,15 +334,7 @@ func (c *conn) busyFor(d time.Duration) bool {
 
 // keyIs compares a cancel request's key in constant time.
 func (c *conn) keyIs(key []byte) bool {
-	return subtle.ConstantTimeCompare(c.cancelKey(), key) == 1
-}
-
-// cancelKey is 4 bytes long in protocol 3.0 and may be longer from 3.2 on.
-func (c *conn) cancelKey() []byte {
-	if c.startup.protocol < pgproto3.ProtocolVersion32 {
-		return c.key[:4]
-	}
-	return c.key
+	return subtle.ConstantTimeCompare(c.key, key) == 1
 }
 
 // remote is the client's address, for logs and lists.

@@ -266,6 +266,13 @@ func (s *fakeSession) rows(count string, p *sql.Prepared, sink sql.RowSink) (str
 
 func (s *fakeSession) TxStatus() byte { return s.tx }
 
+func (s *fakeSession) StatementTimeout() time.Duration {
+	d, _ := time.ParseDuration(s.settings["timeout"])
+	return d
+}
+
+func (s *fakeSession) CountFrom(time.Time) {}
+
 func (s *fakeSession) IdleTimeout() time.Duration {
 	d, _ := time.ParseDuration(s.settings["idle"])
 	return d

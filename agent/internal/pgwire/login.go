@@ -53,9 +53,9 @@ func (c *conn) logIn() error {
 	if err := c.checkTransport(); err != nil {
 		return err
 	}
-	if len(c.startup.unknown) > 0 {
+	if len(c.startup.unknown) > 0 || c.startup.protocol != pgproto3.ProtocolVersion30 {
 		c.out.send(&pgproto3.NegotiateProtocolVersion{
-			NewestMinorProtocol: c.startup.protocol & 0xffff,
+			NewestMinorProtocol: pgproto3.ProtocolVersion30, // all of the version: PostgreSQL 15 does so
 			UnrecognizedOptions: c.startup.unknown,
 		})
 	}
@@ -307,11 +307,10 @@ func (c *conn) openSession() error {
 	c.limitMessages(c.server.cfg.MaxMessageBytes)
 	c.out.buf = c.out.buf[:mark] // what changed while opening is told at once below
 	c.sendParameters(session)
-	key := c.cancelKey()
 	c.out.buf = append(c.out.buf, 'K')
-	c.out.buf = binary.BigEndian.AppendUint32(c.out.buf, uint32(8+len(key)))
+	c.out.buf = binary.BigEndian.AppendUint32(c.out.buf, uint32(8+len(c.key)))
 	c.out.buf = binary.BigEndian.AppendUint32(c.out.buf, c.pid)
-	c.out.buf = append(c.out.buf, key...)
+	c.out.buf = append(c.out.buf, c.key...)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.session = session // close ends it from here on

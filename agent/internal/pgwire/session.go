@@ -1,6 +1,7 @@
 package pgwire
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -41,6 +42,10 @@ func (c *conn) serve() error {
 				continue
 			}
 		}
+		if err := c.count(message); err != nil {
+			c.extended(err)
+			continue
+		}
 		err = c.handle(message)
 		forget(message)
 		if err != nil {
@@ -50,6 +55,26 @@ func (c *conn) serve() error {
 			return c.out.err
 		}
 	}
+}
+
+// count begins to count the time of what a message asks for, or ends it if that has taken
+// too long already.
+func (c *conn) count(message pgproto3.FrontendMessage) *sql.Error {
+	switch message.(type) {
+	case *pgproto3.Parse, *pgproto3.Bind, *pgproto3.Describe, *pgproto3.Execute:
+	default:
+		return nil
+	}
+	switch limit := c.session.StatementTimeout(); {
+	case limit == 0:
+		c.since = time.Time{}
+	case c.since.IsZero():
+		c.since = time.Now()
+	case time.Since(c.since) > limit:
+		return &sql.Error{Code: "57014", Message: "canceling statement due to statement timeout"}
+	}
+	c.session.CountFrom(c.since)
+	return nil
 }
 
 // handle answers one message. Its error ends the connection; a statement's error
@@ -97,7 +122,7 @@ func (c *conn) sync() {
 	if err := c.endImplicit(); err != nil {
 		c.sendError(err)
 	}
-	c.skipping = false
+	c.skipping, c.since = false, time.Time{}
 	if c.session.TxStatus() == txIdle {
 		c.dropPortals()
 	}
@@ -146,6 +171,10 @@ func (c *conn) sendError(e *sql.Error) {
 	}
 	c.out.send(errorResponse(e))
 	c.out.due = true
+	if e.Severity == severityFatal { // nothing comes behind it
+		_ = c.out.flush() // the client may be gone
+		c.out.err = cmp.Or(c.out.err, errEnding)
+	}
 }
 
 // simpleQuery runs the statements of text one after the other, as one transaction; the
@@ -203,6 +232,7 @@ func (c *conn) runOne(text string, last bool) (empty bool, _ *sql.Error) {
 	}
 	ctx := c.beginStatement()
 	defer c.endStatement()
+	c.session.CountFrom(time.Now())
 	c.settlePortals(endsTransaction(text))
 	p, err := c.session.Prepare(ctx, text, nil)
 	if err != nil {
@@ -217,7 +247,11 @@ func (c *conn) runOne(text string, last bool) (empty bool, _ *sql.Error) {
 	sink := rowSink{conn: c, out: &c.out, describe: true, formats: cursorFormats(p)}
 	tag, err := c.session.Execute(ctx, p, nil, &sink)
 	if err != nil {
-		return false, statementError(ctx, err)
+		e := statementError(ctx, err)
+		if p.Reads() && (strings.HasPrefix(e.Code, "22") || strings.HasPrefix(e.Code, "21")) { // of a row: the columns come first
+			_ = sink.Describe(p.Columns) // there is an error already
+		}
+		return false, e
 	}
 	if p.Columns != nil && !sink.described {
 		if err := sink.Describe(p.Columns); err != nil {
@@ -236,6 +270,7 @@ func (c *conn) runOne(text string, last bool) (empty bool, _ *sql.Error) {
 // complete reports the end of a statement.
 func (c *conn) complete(tag string) {
 	c.server.counters.statements.Add(1)
+	c.since = time.Time{}
 	if tag == "DISCARD ALL" || tag == "DEALLOCATE ALL" || tag == "DEALLOCATE" {
 		c.dropUnnamed()
 	}

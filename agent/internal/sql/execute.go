@@ -55,11 +55,22 @@ func (s *Session) Execute(ctx context.Context, p *Prepared, args []datum.Datum, 
 
 // bounded gives a statement the time that it may take.
 func (s *Session) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	if limit := s.settings.Duration("statement_timeout"); limit > 0 {
+	limit := s.StatementTimeout()
+	switch {
+	case limit == 0:
+		return ctx, func() {}
+	case s.since.IsZero():
 		return context.WithTimeout(ctx, limit)
 	}
-	return ctx, func() {}
+	return context.WithDeadline(ctx, s.since.Add(limit))
 }
+
+// StatementTimeout is how long a statement may take; 0: for ever.
+func (s *Session) StatementTimeout() time.Duration { return s.settings.Duration("statement_timeout") }
+
+// CountFrom says since when the time of the statement is counted that is prepared or executed
+// next; the zero time: since it begins.
+func (s *Session) CountFrom(since time.Time) { s.since = since }
 
 // whyEnded says so if the statement's context ended, whatever it looked like inside.
 func whyEnded(ctx context.Context, err error) error {

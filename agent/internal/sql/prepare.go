@@ -63,6 +63,8 @@ func (s *Session) Prepare(ctx context.Context, text string, paramOIDs []uint32) 
 	if err := carriedOut(statement.Node); err != nil {
 		return nil, err
 	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	switch node := statement.Node.(type) {
 	case *syntax.Query:
 		err = s.prepareQuery(ctx, p, node)
@@ -85,7 +87,7 @@ func (s *Session) Prepare(ctx context.Context, text string, paramOIDs []uint32) 
 		p.Columns, err = s.describeSetting(node)
 	}
 	if err != nil {
-		return nil, err
+		return nil, whyEnded(ctx, err)
 	}
 	s.keep(text, p)
 	return p, nil
@@ -179,6 +181,15 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 	p.plan, p.basis.changes = plan, s.basis(p).changes
 	p.describe(plan, q.Explain)
 	return nil
+}
+
+// Reads reports whether it is a query that changes nothing, and can be computed but for rows.
+func (p *Prepared) Reads() bool {
+	if p.plan == nil || p.plan.With != nil || p.plan.Fails != nil {
+		return false
+	}
+	q, ok := p.statement.Node.(*syntax.Query)
+	return ok && q.Select != nil && !q.Call && q.Explain == nil
 }
 
 // sequence finds a sequence, and notes it.

@@ -63,6 +63,9 @@ type Session struct {
 	held    *catalog.Rights // of user
 	// due is the time that the body of a schedule runs for; "": the session runs none.
 	due string
+	// since is from when on statement_timeout counts; zero: from the beginning of each
+	// statement.
+	since time.Time
 	// running is the statement that is carried out.
 	running syntax.Node
 

@@ -72,6 +72,9 @@ func (x *signals) send(ctx context.Context, call queryplan.Signal) (bool, error)
 	case !there:
 		s.noBackend(call.PID, nil)
 		return false, nil
+	case call.Terminate && target.PID == s.options.PID: // it does not live to see the answer
+		<-ctx.Done()
+		return false, context.Cause(ctx)
 	case call.Terminate && call.Wait > 0:
 		return x.gone(ctx, target.PID, call.Wait)
 	}
