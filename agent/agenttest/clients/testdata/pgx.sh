@@ -10,8 +10,8 @@ timeout 120 go mod download >"$WORK/get.log" 2>&1 || skip "go: $(tail -n 1 "$WOR
 url="postgres://$PGUSER:$PGPASSWORD@$PGHOST:$PGPORT/$PGDATABASE?sslmode=$PGSSLMODE&sslrootcert=$PGSSLROOTCERT"
 unset PGHOST PGPORT PGUSER PGPASSWORD PGDATABASE PGSSLMODE PGSSLROOTCERT
 export PGX_TEST_DATABASE="$url" PGX_TEST_TCP_CONN_STRING="$url"
-# Left out are tests of pools which wait for ever for the connection of one that has failed (pgx.txt), and one that is load alone.
-hangs='^(TestPoolSendBatchBeginTxRollbackAfterQueryError|TestPoolCopyFrom|TestTxCopyFrom|TestConnDestroyedWhenBeginFailsFatally|TestConnStress)$'
+# Left out is one that is load alone.
+load='^TestConnStress$'
 
 # What pgx's testsetup makes, as far as its owner may.
 mkdir setup
@@ -36,7 +36,7 @@ func main() {
 }
 EOF
 timeout 120 go run ./setup
-timeout 800 go test -vet=off -v -count 1 -p 1 -timeout 400s -skip "$hangs" . ./pgconn ./pgtype ./pgtype/zeronull ./pgxpool ./stdlib ./tracelog >"$WORK/pgx.out" 2>&1 || true
+timeout 800 go test -vet=off -v -count 1 -p 1 -timeout 400s -skip "$load" . ./pgconn ./pgtype ./pgtype/zeronull ./pgxpool ./stdlib ./tracelog >"$WORK/pgx.out" 2>&1 || true
 
 # verdicts VERDICT: the tests and their parts that ended so, in order.
 verdicts() { sed -n "s/^ *--- $1: \([^ ]*\) .*/\1/p" "$WORK/pgx.out" | LC_ALL=C sort -u; }

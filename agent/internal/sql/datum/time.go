@@ -147,7 +147,12 @@ func appendOffset(dst []byte, seconds int) []byte {
 	if seconds < 0 {
 		sign, seconds = '-', -seconds
 	}
-	dst = appendTwo(append(dst, sign), int64(seconds/3600))
+	dst = append(dst, sign)
+	if hours := int64(seconds / 3600); hours > 99 { // of a zone that is made up
+		dst = strconv.AppendInt(dst, hours, 10)
+	} else {
+		dst = appendTwo(dst, hours)
+	}
 	if seconds%3600 != 0 {
 		dst = appendTwo(append(dst, ':'), int64(seconds/60%60))
 	}

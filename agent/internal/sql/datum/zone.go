@@ -1,6 +1,7 @@
 package datum
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strconv"
 	"strings"
@@ -10,9 +11,10 @@ import (
 const (
 	// maxZoneName bounds what is looked up.
 	maxZoneName = 64
-	// maxZoneOffset is less than a day, which no zone on Earth reaches. PostgreSQL's
-	// limit is a week.
-	maxZoneOffset = 24*3600 - 60
+	// maxZoneOffset bounds offsets that are made of numbers: no zone on Earth reaches a day.
+	// maxPosixOffset is PostgreSQL's limit of those that are written.
+	maxZoneOffset  = 24*3600 - 60
+	maxPosixOffset = 7*24*3600 - 60
 )
 
 // LoadZone finds a time zone by its IANA name, in any case, or makes one of a fixed
@@ -28,9 +30,45 @@ func LoadZone(name string) (*time.Location, error) {
 		if seconds, ok := posixOffset(name); ok {
 			return time.FixedZone(name, seconds), nil
 		}
+		if loc, ok := posixZone(name); ok {
+			return loc, nil
+		}
 	}
 	return nil, errorf("22023", "time zone %q not recognized", clip(name))
 }
+
+// posixZone makes the zone of a rule in POSIX's form, with daylight saving: EST5EDT,M3.2.0,M11.1.0.
+// Package time reads such a rule at the end of a file.
+func posixZone(rule string) (*time.Location, bool) {
+	standard := strings.IndexFunc(rule, isDigitRune)
+	if standard < 0 {
+		return nil, false
+	}
+	end := standard + strings.IndexFunc(rule[standard:]+"X", func(r rune) bool { return !isDigitRune(r) && r != ':' })
+	seconds, ok := posixOffset(rule[:end])
+	if !ok || end == len(rule) {
+		return nil, false
+	}
+	const types, letters = 1, 4
+	block := func(version byte) string {
+		head := append([]byte("TZif"), version)
+		head = append(head, make([]byte, 15+4*4)...)
+		head = binary.BigEndian.AppendUint32(head, types)
+		head = binary.BigEndian.AppendUint32(head, letters)
+		head = binary.BigEndian.AppendUint32(head, uint32(int32(seconds)))
+		return string(head) + "\x00\x00STD\x00"
+	}
+	loc, err := time.LoadLocationFromTZData(rule, []byte(block('2')+block('2')+"\n"+rule+"\n"))
+	if err != nil {
+		return nil, false
+	}
+	winter, summer := time.Unix(0, 0).In(loc), time.Unix(15_000_000, 0).In(loc)
+	_, x := winter.Zone()
+	_, y := summer.Zone()
+	return loc, x != y // else the rule was not understood
+}
+
+func isDigitRune(r rune) bool { return r >= '0' && r <= '9' }
 
 // zoneSpellings are how a name may be spelled in the time zone database, which
 // distinguishes case.
@@ -80,13 +118,13 @@ func posixOffset(s string) (seconds int, ok bool) {
 	total, unit := 0, 3600
 	for i, part := range strings.Split(s, ":") {
 		n, err := strconv.Atoi(part)
-		if err != nil || i > 2 || len(part) > 2 || !isDigit(part[0]) || i > 0 && n > 59 || i == 2 && n > 0 {
+		if err != nil || i > 2 || len(part) > 3 || len(part) > 2 && i > 0 || !isDigit(part[0]) || i > 0 && n > 59 || i == 2 && n > 0 {
 			return 0, false // seconds are leap seconds to PostgreSQL
 		}
 		total += n * unit
 		unit /= 60
 	}
-	return sign * total, total <= maxZoneOffset
+	return sign * total, total <= maxPosixOffset
 }
 
 // OffsetZone is the name of the zone that is seconds east of UTC; ok is false if
