@@ -173,7 +173,7 @@ func ambiguous(name string, types []datum.Type) bool {
 	switch name {
 	case "pg_size_pretty": // of int8 or of numeric
 		return len(types) == 1 && types[0] != datum.Int8 && types[0] != datum.Numeric
-	case "to_char", "isfinite":
+	case "to_char", "isfinite", "bit_count":
 		at = 0
 	case "date_trunc", "date_part", "extract":
 	default:

@@ -257,7 +257,7 @@ func (c *compiler) nullIf(n *pg.A_Expr) (Expr, error) {
 		of = datum.Text
 	}
 	args, t, err := unify([]Expr{a, b})
-	if err != nil || t == datum.JSON || of != datum.Unknown && of != t {
+	if err != nil || t == datum.JSON || t == datum.Varchar || of != datum.Unknown && of != t {
 		return nil, errSlow
 	}
 	return &fn{typ: t, args: args, eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {

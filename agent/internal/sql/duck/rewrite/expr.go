@@ -203,6 +203,11 @@ func (r *rewriter) typeLiterals(e *pg.A_Expr) error {
 		}
 		return nil
 	case pg.A_Expr_Kind_AEXPR_OP_ANY, pg.A_Expr_Kind_AEXPR_OP_ALL:
+		if t := r.typeOf(e.Rexpr); t.IsArray() {
+			if err := r.typeLiteral(&e.Lexpr, t.Elem()); err != nil {
+				return err
+			}
+		}
 		if t := r.typeOf(e.Lexpr); t != datum.Unknown && !t.IsArray() {
 			return r.typeLiteral(&e.Rexpr, t|datum.Array)
 		}

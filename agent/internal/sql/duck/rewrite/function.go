@@ -150,9 +150,9 @@ func undecided(f *pg.FuncCall, name string) error {
 		signature = "pg_catalog.extract(unknown, unknown)"
 	case "date_part", "date_trunc":
 		signature = name + "(unknown, unknown)"
-	case "isfinite":
+	case "isfinite", "bit_count":
 		if isText(0) {
-			return notUniqueFunction(f, "isfinite(unknown)")
+			return notUniqueFunction(f, name+"(unknown)")
 		}
 	case "to_hex":
 		if isText(0) {
