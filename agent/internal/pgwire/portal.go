@@ -146,6 +146,33 @@ func (c *conn) resume(p *portal, limit int) *sql.Error {
 	return nil
 }
 
+// movePortal runs MOVE of a portal of the protocol that gives rows; false: it is of another.
+func (c *conn) movePortal(m *sql.Prepared) (tag string, ok bool, _ *sql.Error) {
+	name, rows, ok := m.Moves()
+	p := c.portals[name]
+	if !ok || p == nil || p.statement.prepared.Columns == nil || c.session.TxStatus() != txOpen {
+		return "", false, nil
+	}
+	moved := int64(0)
+	if !p.done {
+		if p.run == nil {
+			c.settleOthers(p)
+			c.start(p)
+		}
+		r := p.run
+		if !r.ended {
+			r.readAhead(&c.account)
+		}
+		for ; moved < rows && len(r.held) > 0; moved++ {
+			r.held = r.held[1+binary.BigEndian.Uint32(r.held[1:]):]
+		}
+		if r.err != nil && moved < rows {
+			return "", true, r.ctxErr(r.err)
+		}
+	}
+	return "MOVE " + strconv.FormatInt(moved, 10), true, nil
+}
+
 // sendHeld sends rows that were read ahead and lowers limit by them. It returns
 // false if limit ended it.
 func (r *run) sendHeld(o *output, limit *int) bool {

@@ -17,6 +17,7 @@ import (
 
 const (
 	txIdle = 'I'
+	txOpen = 'T'
 	// maxPortals bounds what one session can keep, beside the
 	// bytes of its account.
 	maxPortals = 1_000
@@ -243,6 +244,12 @@ func (c *conn) runOne(text string, last bool) (empty bool, _ *sql.Error) {
 	}
 	if len(p.ParamOIDs) > 0 {
 		return false, &sql.Error{Code: "42P02", Message: "there is no parameter $1"}
+	}
+	if tag, moved, err := c.movePortal(p); moved {
+		if err == nil {
+			c.complete(tag)
+		}
+		return false, err
 	}
 	sink := rowSink{conn: c, out: &c.out, describe: true, formats: cursorFormats(p)}
 	tag, err := c.session.Execute(ctx, p, nil, &sink)

@@ -372,6 +372,19 @@ func (s *Session) Redescribed(p *Prepared) *Prepared {
 	return fresh
 }
 
+// Moves is what a MOVE that goes forward says: the cursor, which may be a portal of the
+// protocol, and how many rows.
+func (p *Prepared) Moves() (name string, rows int64, ok bool) {
+	if p.statement == nil {
+		return "", 0, false
+	}
+	f, ok := p.statement.Node.(*syntax.FetchCursor)
+	if !ok || !f.Move || f.Direction != syntax.FetchForward || f.Count < 0 {
+		return "", 0, false
+	}
+	return f.Name, f.Count, true
+}
+
 // closeCursor runs CLOSE.
 func (s *Session) closeCursor(node *syntax.CloseCursor) (string, error) {
 	if node.All {

@@ -60,6 +60,9 @@ func (in *Input) allComments() []comment {
 	for i := range in.Sequences {
 		add("pg_class", in.Sequences[i].oid(), 0, in.Sequences[i].Object.Comment)
 	}
+	for i := range in.Functions {
+		add("pg_proc", OID(in.Functions[i].ID), 0, in.Functions[i].Object.Comment)
+	}
 	for _, o := range in.Types {
 		add("pg_type", OID(o.ID), 0, o.Comment)
 	}

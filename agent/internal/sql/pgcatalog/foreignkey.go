@@ -76,11 +76,7 @@ func namesOf(t *catalog.Table, ids []cluster.ColumnID) string {
 func (in *Input) keyDefinition(k *foreignKey) row {
 	var b strings.Builder
 	b.WriteString("FOREIGN KEY (" + namesOf(k.of, k.Columns) + ") REFERENCES ")
-	name := k.table.Schema().Name
-	if _, visible := in.place(name); !visible {
-		b.WriteString(quoted(name) + ".")
-	}
-	b.WriteString(quoted(k.table.Name()) + "(" + namesOf(k.table, k.Referenced) + ")")
+	b.WriteString(in.relationName(k.table.Schema(), k.table.Name()) + "(" + namesOf(k.table, k.Referenced) + ")")
 	if k.Full {
 		b.WriteString(" MATCH FULL")
 	}
@@ -180,4 +176,12 @@ func (in *Input) referentialConstraints() []row {
 		}
 	}
 	return out
+}
+
+// relationName is a relation's name, with its schema if that is not searched anyway.
+func (in *Input) relationName(schema *cluster.Object, name string) string {
+	if _, visible := in.place(schema.Name); !visible {
+		return quoted(schema.Name) + "." + quoted(name)
+	}
+	return quoted(name)
 }

@@ -186,6 +186,9 @@ func publicOf(in *Input, oid uint32) string {
 
 // udtName is the name that pg_type has for a type.
 func (in *Input) udtName(t *ParameterType) string {
+	if b, ok := builtinTypes()[t.OID]; ok && !t.User {
+		return b.name
+	}
 	for _, r := range in.pgTypes() {
 		if oid, ok := r["oid"].(uint32); ok && oid == t.OID {
 			if name, ok := r["typname"].(string); ok {

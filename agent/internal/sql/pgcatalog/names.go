@@ -138,12 +138,17 @@ func (in *Input) typeNames() []Named {
 	schemas := in.schemaNames()
 	array := map[uint32]uint32{} // the types of the elements
 	var out []Named
+	for _, r := range builtinRows()["pg_type"] { // whose first columns are oid and typname
+		o := Named{OID: uint32(r[0].I), Schema: Schema, Name: r[1].S}
+		if t, ok := datum.TypeByOID(o.OID); ok && t != datum.Unknown {
+			o.Shown = t.SQLName()
+		}
+		out = append(out, o)
+	}
 	for _, r := range in.pgTypes() {
 		name, _ := r["typname"].(string)
 		o := Named{OID: number(r["oid"]), Schema: schemas[number(r["typnamespace"])], Name: name}
-		if t, ok := datum.TypeByOID(o.OID); ok && o.Schema == Schema {
-			o.Shown = t.SQLName()
-		} else if elem := number(r["typelem"]); elem != 0 {
+		if elem := number(r["typelem"]); elem != 0 {
 			array[o.OID] = elem
 		}
 		out = append(out, o)

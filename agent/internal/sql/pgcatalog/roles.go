@@ -261,7 +261,7 @@ func (in *Input) privileges() []row {
 			text += name + ","
 		}
 		for _, name := range cluster.ColumnPrivileges.Names() {
-			if p, _ := cluster.PrivilegeNamed(name); o.Collection != nil && in.Rights.MayAny(o, p) {
+			if p, _ := cluster.PrivilegeNamed(name); (o.Collection != nil || o.View != nil) && in.Rights.MayAny(o, p) {
 				text += "~" + name + ","
 			}
 		}
@@ -269,6 +269,11 @@ func (in *Input) privileges() []row {
 	}
 	for _, t := range in.Tables {
 		add(t.Desc)
+	}
+	for i := range in.Views {
+		if !in.Views[i].materialized() { // which are among the tables
+			add(in.Views[i].Desc)
+		}
 	}
 	for _, list := range [][]*cluster.Object{in.Schemas, in.Databases} {
 		for _, o := range list {

@@ -123,8 +123,9 @@ func (in *Input) attributes() []row {
 }
 
 func attribute(relation uint32, number int, c catalog.Column) row {
-	return row{"attrelid": relation, "attname": c.Name, "atttypid": typeOID(&c), "attlen": int(c.Type.Size()), "attnum": number,
-		"attcacheoff": -1, "atttypmod": int(c.Modifier), "attbyval": c.Type.Size() > 0 && c.Type.Size() <= 8, "attalign": "i", "attstorage": storage(c.Type), "attndims": dimensions(c.Type),
+	of := typeOf(c.Type)
+	return row{"attrelid": relation, "attname": c.Name, "atttypid": typeOID(&c), "attlen": of.size, "attnum": number,
+		"attcacheoff": -1, "atttypmod": int(c.Modifier), "attbyval": of.byValue, "attalign": of.align, "attstorage": of.storage, "attndims": dimensions(c.Type),
 		"attnotnull": c.NeverNull(), "atthasdef": c.Default != "" && !c.Identity && c.Default != "NULL" || c.Generated != "", "attidentity": identity(&c), "attgenerated": generated(&c), "attislocal": true, "attcollation": collation(c.Type), "attstattarget": -1}
 }
 
@@ -134,18 +135,6 @@ func dimensions(t datum.Type) int {
 		return 1
 	}
 	return 0
-}
-
-// storage is attstorage: how PostgreSQL would keep values of the type.
-func storage(t datum.Type) string {
-	switch {
-	case t.Size() > 0:
-		return "p"
-	case t == datum.Numeric, t.IsInet():
-		return "m"
-	default:
-		return "x"
-	}
 }
 
 func collation(t datum.Type) int {
@@ -173,61 +162,9 @@ func (in *Input) defaults() []row {
 	return out
 }
 
-// pgTypes lists the types that NodeDB has, and those of the database, with their arrays.
-func (in *Input) pgTypes() []row {
-	out := append(in.userTypes(), in.rowTypes()...)
-	for oid := uint32(16); oid < 4000; oid++ {
-		t, ok := datum.TypeByOID(oid)
-		if !ok || t.OID() != oid {
-			continue
-		}
-		name := t.String()
-		category, array, elem := category(t), (t.Elem() | datum.Array).OID(), uint32(0)
-		if t.IsArray() {
-			name, array, elem = "_"+t.Elem().String(), 0, t.Elem().OID()
-		}
-		if t.IsVector() {
-			name = t.String()
-		}
-		out = append(out, row{"oid": oid, "typname": name, "typnamespace": catalogNamespace, "typowner": rootOID, "typlen": int(t.Size()),
-			"typbyval": t.Size() > 0 && t.Size() <= 8, "typtype": "b", "typcategory": category, "typispreferred": preferred(t), "typisdefined": true,
-			"typdelim": ",", "typinput": t.InputFunction(), "typelem": elem, "typarray": array, "typalign": "i", "typstorage": storage(t), "typtypmod": -1, "typcollation": collation(t)})
-	}
-	return out
-}
-
-func category(t datum.Type) string {
-	switch {
-	case t.IsArray():
-		return "A"
-	case t.IsEnum():
-		return "E"
-	case t == datum.Bool:
-		return "B"
-	case t.IsNumber() || t == datum.OID:
-		return "N"
-	case t.IsString():
-		return "S"
-	case t.IsDateTime() || t == datum.Time || t == datum.Timetz:
-		return "D"
-	case t == datum.Interval:
-		return "T"
-	case t.IsInet():
-		return "I"
-	case t.IsBits():
-		return "V"
-	default:
-		return "U"
-	}
-}
-
-func preferred(t datum.Type) bool {
-	switch t {
-	case datum.Bool, datum.Float8, datum.OID, datum.Text, datum.Timestamptz, datum.Interval, datum.Inet, datum.Varbit:
-		return true
-	}
-	return false
-}
+// pgTypes lists the types of the database, with their arrays; those of PostgreSQL are among
+// the builtin rows.
+func (in *Input) pgTypes() []row { return append(in.userTypes(), in.rowTypes()...) }
 
 func keyNumbers(t *catalog.Table) []int {
 	out := make([]int, len(t.Key))
@@ -376,7 +313,8 @@ func (in *Input) views(name string) []row {
 		switch {
 		case name == "pg_tables" && t.Desc.View != nil:
 		case name == "pg_tables":
-			out = append(out, row{"schemaname": t.Schema().Name, "tablename": t.Name(), "tableowner": t.Desc.Owner, "hastriggers": hasTriggers(t), "hasindexes": hasKey(t) || len(t.ShownIndexes()) > 0})
+			out = append(out, row{"schemaname": t.Schema().Name, "tablename": t.Name(), "tableowner": t.Desc.Owner, "hastriggers": hasTriggers(t), "hasindexes": hasKey(t) || len(t.ShownIndexes()) > 0,
+				"rowsecurity": t.Desc.Collection.RowSecurity})
 		case name == "pg_indexes" && hasKey(t):
 			out = append(out, row{"schemaname": t.Schema().Name, "tablename": t.Name(), "indexname": t.KeyName(),
 				"indexdef": indexDefinition(t)})
@@ -413,7 +351,8 @@ func (in *Input) definitions() []row {
 				out = append(out, in.triggerDefinition(v.Rows(), &triggers[n]))
 			}
 		}
-		out = append(out, row{"oid": v.oid(), "definition": v.Definition, "pretty": v.Definition})
+		rule := "CREATE RULE \"_RETURN\" AS\n    ON SELECT TO " + quoted(v.Schema().Name) + "." + quoted(v.Name()) + " DO INSTEAD " + v.Definition
+		out = append(out, row{"oid": v.oid(), "definition": v.Definition, "pretty": v.Definition}, row{"oid": v.oid() + ruleOffset, "definition": rule, "pretty": rule})
 	}
 	return out
 }

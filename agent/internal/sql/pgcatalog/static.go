@@ -106,9 +106,9 @@ var catalogAttributes = sync.OnceValue(func() []row { //nolint:gochecknoglobals 
 	var out []row
 	for _, t := range listed() {
 		for i, c := range t.Columns {
-			size := int(c.Type.Size())
-			out = append(out, row{"attrelid": t.OID, "attname": c.Name, "atttypid": c.Type.OID(), "attlen": size, "attnum": i + 1, "attcacheoff": -1, "atttypmod": -1,
-				"attbyval": size > 0 && size <= 8, "attalign": "i", "attstorage": storage(c.Type), "attnotnull": t.Kind == "r" && !c.Zero.Null, "attislocal": true,
+			of := typeOf(c.Type)
+			out = append(out, row{"attrelid": t.OID, "attname": c.Name, "atttypid": c.Type.OID(), "attlen": of.size, "attnum": i + 1, "attcacheoff": -1, "atttypmod": -1,
+				"attbyval": of.byValue, "attalign": of.align, "attstorage": of.storage, "attnotnull": t.Kind == "r" && !c.Zero.Null, "attislocal": true,
 				"attcollation": collation(c.Type), "attstattarget": -1, "attndims": dimensions(c.Type)})
 		}
 	}

@@ -125,6 +125,9 @@ func load() (*Catalogs, error) {
 			if err != nil {
 				return nil, fmt.Errorf("catalog %s: %w", fields[0], err)
 			}
+			if schema == informationSchema && column.Type == datum.Name { // nothing there is called ''
+				column.Zero = datum.MakeNull(column.Type)
+			}
 			t.Columns = append(t.Columns, column)
 		}
 		c.tables[full] = t
@@ -341,6 +344,8 @@ func (t *Table) fillRelations(in *Input) []row {
 		return in.pgSequences()
 	case "pg_depend":
 		return append(in.depends(), in.viewDepends()...)
+	case "nd_updatable":
+		return in.updatable()
 	default:
 		return in.views(t.Name)
 	}

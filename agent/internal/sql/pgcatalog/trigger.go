@@ -115,7 +115,7 @@ func (in *Input) triggerDefinition(t *catalog.Table, tr *cluster.TableTrigger) r
 	if tr.Function == 0 {
 		whole = " AS " + dollarQuoted(strings.TrimSpace(body))
 	}
-	return row{"oid": OID(tr.ID), "definition": head + quoted(t.Schema().Name) + "." + quoted(t.Name()) + full + whole, "pretty": head + quoted(t.Name()) + pretty + body}
+	return row{"oid": OID(tr.ID), "definition": head + quoted(t.Schema().Name) + "." + quoted(t.Name()) + full + whole, "pretty": head + in.relationName(t.Schema(), t.Name()) + pretty + body}
 }
 
 // triggerClauses are those between the table and FOR EACH.

@@ -35,27 +35,41 @@ func (in *Input) schemaOf(o *cluster.Object) string {
 	return ""
 }
 
+// functions are what pg_type says of how values of a type are read and written.
+func (r row) functions(kind string) row {
+	for column, suffix := range map[string]string{"typinput": "_in", "typoutput": "_out", "typreceive": "_recv", "typsend": "_send"} {
+		r[column] = kind + suffix
+	}
+	return r
+}
+
+// arrayType is the row of pg_type of the arrays of a type.
+func (in *Input) arrayType(o *cluster.Object, array cluster.ObjectID) row {
+	return row{"oid": OID(array), "typname": "_" + o.Name, "typnamespace": OID(o.Parent), "typowner": in.ownerOID(o), "typlen": -1, "typtype": "b", "typcategory": "A",
+		"typisdefined": true, "typdelim": ",", "typelem": OID(o.ID), "typalign": "i", "typstorage": "x", "typtypmod": -1,
+		"typanalyze": "array_typanalyze", "typsubscript": "array_subscript_handler"}.functions("array")
+}
+
 // userTypes are the rows of pg_type of domains and enums, and of the arrays of these.
 func (in *Input) userTypes() []row {
 	var out []row
 	for _, o := range in.Types {
 		r := row{"oid": OID(o.ID), "typname": o.Name, "typnamespace": OID(o.Parent), "typowner": in.ownerOID(o), "typlen": 4, "typbyval": true, "typtype": "e",
-			"typcategory": "E", "typisdefined": true, "typdelim": ",", "typalign": "i", "typstorage": "p", "typtypmod": -1}
+			"typcategory": "E", "typisdefined": true, "typdelim": ",", "typalign": "i", "typstorage": "p", "typtypmod": -1}.functions("enum")
 		if o.Enum != nil {
-			r["typarray"], r["typinput"] = OID(o.Enum.Array), "enum_in"
-			out = append(out, r, row{"oid": OID(o.Enum.Array), "typname": "_" + o.Name, "typnamespace": OID(o.Parent), "typowner": in.ownerOID(o), "typlen": -1,
-				"typtype": "b", "typcategory": "A", "typisdefined": true, "typdelim": ",", "typinput": "array_in", "typelem": OID(o.ID), "typalign": "i", "typstorage": "x", "typtypmod": -1})
+			r["typarray"] = OID(o.Enum.Array)
+			out = append(out, r, in.arrayType(o, o.Enum.Array))
 			continue
 		}
 		base, _ := datum.TypeByName(o.Domain.Type)
-		r["typinput"] = "domain_in"
-		r["typstorage"] = storage(base)
-		r["typtype"], r["typcategory"], r["typlen"], r["typbyval"] = "d", category(base), int(base.Size()), base.Size() > 0 && base.Size() <= 8
+		of := typeOf(base) // it is stored and written as that
+		r["typinput"], r["typreceive"], r["typoutput"], r["typsend"], r["typanalyze"] = "domain_in", "domain_recv", of.output, of.send, of.analyze
+		r["typtype"], r["typcategory"], r["typlen"], r["typbyval"], r["typalign"], r["typstorage"] = "d", of.category, of.size, of.byValue, of.align, of.storage
 		r["typnotnull"], r["typbasetype"], r["typtypmod"], r["typcollation"], r["typarray"] = o.Domain.NotNull, base.OID(), int(o.Domain.Modifier), collation(base), OID(o.Domain.Array)
 		if o.Domain.Default != "" {
 			r["typdefault"], r["typdefaultbin"] = o.Domain.Default, o.Domain.Default
 		}
-		out = append(out, r)
+		out = append(out, r, in.arrayType(o, o.Domain.Array))
 	}
 	return out
 }
@@ -69,7 +83,7 @@ func (in *Input) rowTypes() []row {
 			continue
 		}
 		out = append(out, row{"oid": of, "typname": c["relname"], "typnamespace": c["relnamespace"], "typowner": c["relowner"], "typlen": -1, "typtype": "c",
-			"typcategory": "C", "typisdefined": true, "typdelim": ",", "typrelid": c["oid"], "typinput": "record_in", "typalign": "d", "typstorage": "x", "typtypmod": -1})
+			"typcategory": "C", "typisdefined": true, "typdelim": ",", "typrelid": c["oid"], "typalign": "d", "typstorage": "x", "typtypmod": -1}.functions("record"))
 	}
 	return out
 }

@@ -1,6 +1,7 @@
 package pgcatalog
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -186,6 +187,25 @@ func (in *Input) viewInformation(name string) []row {
 			named(row{"view_definition": v.Definition, "check_option": option, "is_updatable": yesNo(v.Updatable), "is_insertable_into": yesNo(v.Updatable),
 				"is_trigger_updatable": yesNo(v.InsteadOf(cluster.OnUpdate)), "is_trigger_deletable": yesNo(v.InsteadOf(cluster.OnDelete)),
 				"is_trigger_insertable_into": yesNo(v.InsteadOf(cluster.OnInsert))})
+		}
+	}
+	return out
+}
+
+// changes are the events that PostgreSQL counts: bits for UPDATE, INSERT and DELETE.
+const changes = 1<<2 | 1<<3 | 1<<4
+
+// updatable is what pg_relation_is_updatable looks up.
+func (in *Input) updatable() []row {
+	var out []row
+	views := map[uint32]bool{}
+	for i := range in.Views {
+		views[in.Views[i].oid()] = in.Views[i].Updatable
+	}
+	for _, c := range slices.Concat(in.classes(), catalogClasses()) {
+		oid := number(c["oid"])
+		if c["relkind"] == "r" || views[oid] {
+			out = append(out, row{"oid": oid, "events": changes})
 		}
 	}
 	return out

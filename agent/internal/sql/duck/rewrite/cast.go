@@ -404,6 +404,28 @@ func definition(r *rewriter, f *pg.FuncCall) (finish, error) {
 	return func(n *pg.Node) (*pg.Node, error) { return find(n.GetFuncCall().Args[0]), nil }, nil
 }
 
+// updatable is pg_relation_is_updatable(oid, triggers) and pg_column_is_updatable(oid, column,
+// triggers): columns are if rows can be changed and deleted.
+func updatable(r *rewriter, f *pg.FuncCall) (finish, error) {
+	find, err := r.lookup("nd_updatable", "events")
+	if err != nil || find == nil || len(f.Args) < 2 || len(f.Args) > 3 {
+		return noNumber(r, f)
+	}
+	return func(n *pg.Node) (*pg.Node, error) {
+		args := n.GetFuncCall().Args
+		operator := func(name string, a, b *pg.Node) *pg.Node {
+			return pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str(name)}, a, b, -1)
+		}
+		null := operator("-", clone(args[0]), clone(args[0])) // of what is null
+		events := cast(&pg.Node{Node: &pg.Node_CoalesceExpr{CoalesceExpr: &pg.CoalesceExpr{Args: []*pg.Node{find(args[0]), null}, Location: -1}}}, "INTEGER")
+		if len(args) == 2 {
+			return events, nil
+		}
+		all := operator(">", events, integer(0))
+		return pg.MakeBoolExprNode(pg.BoolExprType_AND_EXPR, []*pg.Node{all, operator(">", args[1], integer(0))}, -1), nil
+	}, nil
+}
+
 // functionText is pg_get_functiondef(oid) and its like.
 func functionText(column string) special {
 	return func(r *rewriter, f *pg.FuncCall) (finish, error) {

@@ -38,11 +38,16 @@ var resultCasts = table(each("INTEGER", `position strpos ascii
 var resultTypes = types(map[datum.Type]string{
 	datum.Int8: `count row_number rank dense_rank pg_relation_size pg_total_relation_size pg_table_size pg_indexes_size pg_database_size
 		pg_tablespace_size`,
-	datum.Int4: `length char_length character_length octet_length position strpos ascii ntile regexp_count array_length array_upper generate_subscripts grouping`,
-	datum.Bool: "bool_and bool_or every starts_with regexp_like isfinite",
+	datum.Int4: `length char_length character_length octet_length position strpos ascii ntile regexp_count array_length array_upper array_lower
+		generate_subscripts grouping pg_backend_pid pg_relation_is_updatable`,
+	datum.Bool: `bool_and bool_or every starts_with regexp_like isfinite pg_table_is_visible pg_type_is_visible pg_function_is_visible pg_is_in_recovery
+		pg_column_is_updatable has_table_privilege has_column_privilege has_any_column_privilege has_schema_privilege has_database_privilege
+		has_sequence_privilege has_function_privilege has_type_privilege pg_has_role`,
 	datum.Text: `string_agg lower upper trim btrim ltrim rtrim left right repeat replace reverse translate split_part md5 chr
 		concat concat_ws regexp_replace array_to_string initcap quote_ident quote_literal quote_nullable substr substring format
-		lpad rpad version encode regexp_split_to_table string_to_table pg_get_serial_sequence pg_get_expr jsonb_array_elements_text json_array_elements_text jsonb_object_keys`,
+		lpad rpad version encode regexp_split_to_table string_to_table pg_get_serial_sequence pg_get_expr jsonb_array_elements_text json_array_elements_text jsonb_object_keys
+		current_setting format_type obj_description col_description shobj_description pg_get_constraintdef pg_get_indexdef pg_get_viewdef
+		pg_get_functiondef pg_get_function_arguments pg_get_function_identity_arguments pg_get_function_result pg_get_triggerdef`,
 	datum.Timestamptz:           "now transaction_timestamp statement_timestamp clock_timestamp",
 	datum.Date:                  "make_date",
 	datum.Float8:                "sqrt cbrt exp ln random degrees radians sin cos tan date_part percent_rank cume_dist",
@@ -85,7 +90,7 @@ var specials = map[string]special{
 	"json_build_array": jsonArray, "jsonb_build_array": jsonArray, "json_build_object": jsonObject, "jsonb_build_object": jsonObject,
 	"json_object_agg": jsonObjectAgg, "jsonb_object_agg": jsonObjectAgg,
 	"sum": specialSum, "avg": specialAvg, "count": specialCount, "json_agg": jsonAgg, "jsonb_agg": jsonAgg,
-	"now": specialNow, "transaction_timestamp": specialNow, "statement_timestamp": specialNow, "pg_postmaster_start_time": specialNow,
+	"now": specialNow, "transaction_timestamp": specialNow, "statement_timestamp": specialNow, "pg_postmaster_start_time": specialNow, "pg_conf_load_time": specialNow,
 	"extract": specialExtract, "date_part": specialExtract,
 	"substring": specialSubstring, "substr": specialSubstring,
 	"concat": specialConcat, "concat_ws": specialConcat, "array_to_string": arrayToString,
@@ -118,16 +123,17 @@ var specials = map[string]special{
 	"pg_tablespace_size": noNumber, "acldefault": defaultACL, "set_config": lateSetting, "has_table_privilege": privilegeOf, "has_schema_privilege": privilegeOf,
 	"has_database_privilege": privilegeOf, "has_column_privilege": privilegeOf, "has_function_privilege": yes, "has_any_column_privilege": privilegeOf,
 	"has_sequence_privilege": privilegeOf, "pg_has_role": yes, "pg_is_in_recovery": answers(func() *pg.Node { return boolean(false) }),
+	"pg_relation_is_updatable": updatable, "pg_column_is_updatable": updatable,
 	"pg_relation_is_publishable": answers(func() *pg.Node { return boolean(false) }),
 	"pg_is_other_temp_schema":    answers(func() *pg.Node { return boolean(false) }), "pg_my_temp_schema": func(r *rewriter, _ *pg.FuncCall) (finish, error) {
 		return func(*pg.Node) (*pg.Node, error) { return integer(int64(r.in.Session.Temporary.OID)), nil }, nil
 	},
 	"obj_description": objectComment, "col_description": columnComment, "shobj_description": objectComment, "pg_get_constraintdef": definition, "format_type": formatType,
-	"pg_get_indexdef": definition, "pg_get_viewdef": definition, "pg_get_triggerdef": definition, "pg_get_ruledef": noText, "pg_get_functiondef": functionText("definition"),
+	"pg_get_indexdef": definition, "pg_get_viewdef": definition, "pg_get_triggerdef": definition, "pg_get_ruledef": definition, "pg_get_functiondef": functionText("definition"),
 	"pg_get_function_result": functionText("result"), "pg_get_function_arguments": functionText("arguments"), "pg_get_function_identity_arguments": functionText("identity"),
 	"pg_get_function_sqlbody": functionText("body"),
 	"pg_get_serial_sequence":  serialSequence, "pg_get_partkeydef": noText, "pg_get_statisticsobjdef_columns": noText,
-	"pg_tablespace_location": noText, "inet_client_addr": clientAddress, "inet_server_addr": noText,
+	"pg_tablespace_location": answers(func() *pg.Node { return sqlText("") }), "inet_client_addr": clientAddress, "inet_server_addr": noText, "inet_server_port": answers(func() *pg.Node { return cast(null(), "INTEGER") }),
 	"pg_relation_size": noNumber, "pg_total_relation_size": noNumber, "pg_table_size": noNumber, "pg_indexes_size": noNumber,
 	"pg_database_size": noNumber, "txid_current": specialTransaction, "pg_stat_get_numscans": noNumber, "pg_get_partition_constraintdef": noText, "pg_get_statisticsobjdef": noText,
 }

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
 
 // privilegeOf is has_table_privilege(oid, privilege) and its like, of the session's own
@@ -25,6 +27,11 @@ func privilegeOf(r *rewriter, f *pg.FuncCall) (finish, error) {
 	if err != nil || find == nil {
 		return nil, err
 	}
+	if r.typeOf(args[0]).IsString() {
+		if find, err = r.privilegeByName(name, find); err != nil {
+			return nil, err
+		}
+	}
 	at := len(f.Args) - len(args)
 	return func(n *pg.Node) (*pg.Node, error) {
 		var any []*pg.Node
@@ -41,4 +48,17 @@ func privilegeOf(r *rewriter, f *pg.FuncCall) (finish, error) {
 		}
 		return &pg.Node{Node: &pg.Node_BoolExpr{BoolExpr: &pg.BoolExpr{Boolop: pg.BoolExprType_OR_EXPR, Args: any}}}, nil
 	}, nil
+}
+
+// privilegeByName is find of what a name that is no constant names.
+func (r *rewriter) privilegeByName(function string, find func(*pg.Node) *pg.Node) (func(*pg.Node) *pg.Node, error) {
+	kind := datum.Regclass
+	switch function {
+	case "has_schema_privilege":
+		kind = datum.Regnamespace
+	case "has_database_privilege":
+		return nil, unsupported(0, "%s of a name that is no constant", function)
+	}
+	number, err := r.registryNumber(kind, false)
+	return func(name *pg.Node) *pg.Node { return find(number(name)) }, err
 }

@@ -15,7 +15,10 @@ func formatType() string {
 	var b strings.Builder
 	b.WriteString("nd_format_type(id, typmod) AS CASE id")
 	for _, t := range datum.Types() {
-		fmt.Fprintf(&b, " WHEN %d THEN %s WHEN %d THEN %[2]s || '[]'", t.OID(), typeName(t), (t | datum.Array).OID())
+		fmt.Fprintf(&b, " WHEN %d THEN %s", t.OID(), typeName(t))
+		if array := (t | datum.Array).OID(); array != 0 {
+			fmt.Fprintf(&b, " WHEN %d THEN %s || '[]'", array, typeName(t))
+		}
 	}
 	b.WriteString(" WHEN 0 THEN '-' END")
 	return b.String()
