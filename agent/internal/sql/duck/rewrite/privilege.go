@@ -57,7 +57,11 @@ func (r *rewriter) privilegeByName(function string, find func(*pg.Node) *pg.Node
 	case "has_schema_privilege":
 		kind = datum.Regnamespace
 	case "has_database_privilege":
-		return nil, unsupported(0, "%s of a name that is no constant", function)
+		number, err := r.lookupBy("pg_database", "datname", "oid")
+		if err != nil || number == nil {
+			return nil, cmpError(err, unsupported(0, "%s of a name that is no constant", function))
+		}
+		return func(name *pg.Node) *pg.Node { return find(number(name)) }, nil
 	}
 	number, err := r.registryNumber(kind, false)
 	return func(name *pg.Node) *pg.Node { return find(number(name)) }, err
