@@ -88,7 +88,7 @@ func secondary(t *catalog.Table) []row {
 			"indnullsnotdistinct": x.Desc.NullsNotDistinct, "indimmediate": !x.Desc.Deferrable, "indisvalid": x.Readable(), "indisready": x.Desc.State != cluster.ElementDeleteOnly, "indislive": true,
 			"indkey": numbers, "indoption": options, "indclass": classes}
 		if x.Desc.Where != "" {
-			r["indpred"] = x.Desc.Where
+			r["indpred"] = syntax.Parenthesized(x.Desc.Where)
 		}
 		if exprs := expressions(x); exprs != "" {
 			r["indexprs"] = exprs
@@ -194,7 +194,7 @@ func secondaryDefinition(x *catalog.Index, pretty bool) string {
 	case x.Desc.Where != "" && pretty:
 		b.WriteString(" WHERE " + x.Desc.Where)
 	case x.Desc.Where != "":
-		b.WriteString(" WHERE (" + x.Desc.Where + ")")
+		b.WriteString(" WHERE " + syntax.Parenthesized(x.Desc.Where))
 	}
 	return b.String()
 }

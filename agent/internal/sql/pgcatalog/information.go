@@ -5,6 +5,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
 // information makes the tables of information_schema.
@@ -78,7 +79,7 @@ func (in *Input) informationColumns() []row {
 				r["column_default"] = text
 			}
 			if c.Generated != "" {
-				r["is_generated"], r["generation_expression"], r["is_updatable"] = "ALWAYS", "("+c.Generated+")", "YES"
+				r["is_generated"], r["generation_expression"], r["is_updatable"] = "ALWAYS", syntax.Parenthesized(c.Generated), "YES"
 			}
 			in.userParts(&c, r)
 			in.identityParts(t, &c, r)

@@ -48,6 +48,25 @@ func RenameInExpression(text, from, to string) (string, error) {
 	})
 }
 
+// Parenthesized shows an expression as PostgreSQL does by itself: operators and conditions
+// stand in parentheses, columns, constants, calls and casts do not.
+func Parenthesized(text string) string {
+	e, err := ParseExpression(text)
+	if err != nil {
+		return text
+	}
+	switch n := e.GetNode().(type) {
+	case *pg.Node_AExpr:
+		if n.AExpr.Kind == pg.A_Expr_Kind_AEXPR_NULLIF { // a call
+			return text
+		}
+	case *pg.Node_BoolExpr, *pg.Node_NullTest, *pg.Node_BooleanTest, *pg.Node_CollateClause:
+	default:
+		return text
+	}
+	return "(" + text + ")"
+}
+
 // BareColumns has an expression name the columns of the table without its name, so that
 // the table may get another.
 func BareColumns(text, table string) (string, error) {
