@@ -98,7 +98,7 @@ func (n *names) relation(schema, name string) (*analysis.Relation, bool) {
 	if !ok {
 		return nil, false
 	}
-	out := &analysis.Relation{Key: t.Key, Columns: make([]analysis.Column, len(t.Columns))}
+	out := &analysis.Relation{Schema: t.Schema, Key: t.Key, Columns: make([]analysis.Column, len(t.Columns))}
 	for i, c := range t.Columns {
 		out.Columns[i] = analysis.Column{Name: c.Name, Type: c.Type, Modifier: c.Modifier, Hidden: c.Hidden}
 	}

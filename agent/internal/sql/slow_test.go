@@ -62,13 +62,15 @@ func TestArrayColumns(t *testing.T) {
 		 '{"\\x00ff"}', '{"{\"b\": 1}",null}', '{t,f,NULL}', '{1.5,NaN}', '{0.1,-Infinity}', '{-32768}', '{1969-12-31 23:59:59.5}', '{1.5,20,0.123456789}'),
 		(array[1], array[3, 4], array['x'], array['äöü'], array[7], array[gen_random_uuid()]::uuid[], null, null, null, null, null, null, null, null, null, null),
 		('{}', array[]::int8[], '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')`)
-	for _, column := range strings.Split("k i8 t v n u d tz by j b f g i2 ts nn", " ") {
+	for _, column := range strings.Split("k i8 t v n u d tz by j b f g i2 ts", " ") {
 		fast := c.run("select " + column + " from a order by k")
 		slow := c.run("select " + column + " from (select * from a) y order by k")
 		if fast != slow {
 			t.Errorf("%s:\nfast %s\nslow %s", column, fast, slow)
 		}
 	}
+	c.want("0A000 a column of arrays of numerics with scales of their own in this statement is not supported", "select nn from (select * from a) y order by k")
+	c.want("2\nSELECT 1", "select array_length(nn, 1) - 1 from (select * from a) y where nn = '{1.50,20.0,0.123456789}'")
 	c.want("{1.01,2.00}|{abc}|{1,2}\nSELECT 1", "select n, v, i8 from a where k = '{1,2}'")
 	c.want("{1}\n{1,2}\nSELECT 2", "select k from a where k > '{}' order by k")
 	c.want("{1}\nSELECT 1", "select k from a where k = $1", "{1}")

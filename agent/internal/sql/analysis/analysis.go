@@ -21,6 +21,7 @@ type Column struct {
 
 // Relation is what a name in FROM means.
 type Relation struct {
+	Schema  string
 	Columns []Column
 	Key     []int // of the primary key, in Columns; nil: it has none
 }

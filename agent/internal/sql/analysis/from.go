@@ -76,7 +76,7 @@ func (a *analysis) stored(v *pg.RangeVar) *item {
 		a.refuse("42P01", v.Location, "relation \"%s\" does not exist", name)
 		return &item{name: v.Relname, open: true}
 	}
-	out.table, out.plain, out.key = true, true, r.Key
+	out.table, out.plain, out.schema, out.key = true, true, r.Schema, r.Key
 	for _, c := range r.Columns {
 		out.columns = append(out.columns, itemColumn{name: c.Name, typ: a.typeOf(c.Type), mod: c.Modifier + 1, hidden: c.Hidden})
 	}

@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"fmt"
+	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 )
@@ -32,9 +33,10 @@ const (
 type item struct {
 	name    string
 	columns []itemColumn
-	open    bool // there may be columns that are not known
-	table   bool // it may have system columns
-	plain   bool // it is a table without an alias: another schema may have one of the name
+	open    bool   // there may be columns that are not known
+	table   bool   // it may have system columns
+	plain   bool   // it is a table without an alias: another schema may have one of the name
+	schema  string // of the table
 	key     []int
 	// named and seen say whether t.c and c mean its columns.
 	named, seen bool
@@ -85,6 +87,14 @@ func (a *analysis) column(ref *pg.ColumnRef) *expr {
 		return a.plainColumn(names[0], ref.Location, false)
 	case 2:
 		return a.qualified(names[0], names[1], ref.Location)
+	case 3:
+		if !a.ofSchema(names[0], names[1]) {
+			if i, _ := a.named(names[1]); i != nil {
+				a.refuse("42P01", ref.Location, "invalid reference to FROM-clause entry for table \"%s\"", names[1])
+			} else {
+				a.refuse("42P01", ref.Location, "missing FROM-clause entry for table \"%s\"", names[1])
+			}
+		}
 	}
 	return of(unsure, ref.Location, "")
 }
@@ -159,6 +169,18 @@ func (a *analysis) named(name string) (*item, *scope) {
 		}
 	}
 	return nil, nil
+}
+
+// ofSchema reports whether a table of a schema is named as schema.table, which an alias hides.
+func (a *analysis) ofSchema(schema, table string) bool {
+	for s := a.scope; s != nil; s = s.parent {
+		for _, i := range s.names {
+			if i.named && i.plain && i.name == table && (i.schema == schema || schema == "pg_temp" && strings.HasPrefix(i.schema, schema)) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // qualified is t.c.

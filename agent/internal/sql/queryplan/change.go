@@ -387,7 +387,7 @@ func (p *Planner) rowsOf(table *catalog.Table, of changeSource) *pg.SelectStmt {
 			name = baseColumn(i)
 		}
 		sel.TargetList = append(sel.TargetList, resTarget(&pg.Node{Node: &pg.Node_ColumnRef{ColumnRef: &pg.ColumnRef{
-			Fields: []*pg.Node{stringNode(alias), stringNode(name)}, Location: -1}}}))
+			Fields: []*pg.Node{stringNode(alias), stringNode(name)}, Location: syntax.AsStored}}}))
 	}
 	sel.FromClause = append([]*pg.Node{from}, of.from...)
 	return sel

@@ -99,6 +99,10 @@ func ExpressionText(e *pg.Node) (string, error) {
 	return out, nil
 }
 
+// AsStored is the location of a column of a row that is changed: what the engine gives of it is
+// not looked at, but for where it is asked for besides.
+const AsStored = -2
+
 // EachColumn calls fn with each name of a column in m.
 func EachColumn(m proto.Message, fn func(*pg.ColumnRef)) {
 	_ = eachMessage(m.ProtoReflect(), func(m proto.Message) error {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/sql/builtin"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
 // writtenAggregate computes an aggregate of the texts of all its numbers; nil: it is none
@@ -289,4 +290,50 @@ func inOrder(f *pg.FuncCall) {
 		by := &pg.SortBy{Node: clone(f.Args[0]), SortbyDir: pg.SortByDir_SORTBY_DEFAULT, SortbyNulls: pg.SortByNulls_SORTBY_NULLS_DEFAULT, Location: -1}
 		f.AggOrder = []*pg.Node{{Node: &pg.Node_SortBy{SortBy: by}}}
 	}
+}
+
+// listsKeepDigits refuses a column of numerics in arrays which have scales of their own where
+// their digits would be seen: the engine has them with one scale, and shows none of the zeros
+// at their ends.
+func (r *rewriter) listsKeepDigits(n *pg.Node) error {
+	switch x := n.GetNode().(type) {
+	case *pg.Node_ColumnRef:
+		c, ok := r.scope.find(x.ColumnRef)
+		if !ok || r.digitless[n] || x.ColumnRef.Location == syntax.AsStored || c.typ != datum.Numeric|datum.Array || c.modifier >= 0 || c.scan == nil && !c.lossy {
+			return nil
+		}
+		err := unsupported(x.ColumnRef.Location, "a column of arrays of numerics with scales of their own in this statement")
+		err.Hint = "Declare it numeric(precision, scale)[]."
+		return err
+	case *pg.Node_SubLink:
+		if x.SubLink.SubLinkType != pg.SubLinkType_ARRAY_SUBLINK || r.digitless[n] {
+			return nil
+		}
+		if c, ok := r.gives(x.SubLink.Subselect.GetSelectStmt()); ok && c.text {
+			return manyScaled("ARRAY(SELECT ...)")
+		}
+	case *pg.Node_ResTarget:
+		if r.scope.derived && x.ResTarget.Val.GetColumnRef() != nil {
+			r.digitless[x.ResTarget.Val] = true // whoever names the column sees it
+		}
+	case *pg.Node_NullTest:
+		r.digitless[x.NullTest.Arg] = true
+	case *pg.Node_SortBy:
+		r.digitless[x.SortBy.Node] = true
+	case *pg.Node_AExpr:
+		switch op := lastName(x.AExpr.Name); {
+		case op == "||" || arithmetic(op):
+		case x.AExpr.Kind == pg.A_Expr_Kind_AEXPR_NULLIF:
+		default: // comparisons
+			r.digitless[x.AExpr.Lexpr], r.digitless[x.AExpr.Rexpr] = true, true
+		}
+	case *pg.Node_FuncCall:
+		switch lastName(x.FuncCall.Funcname) {
+		case "count", "array_length", "cardinality", "array_ndims", "array_dims", "array_lower", "array_upper", "array_position", "array_positions":
+			for _, a := range x.FuncCall.Args {
+				r.digitless[a] = true
+			}
+		}
+	}
+	return nil
 }

@@ -435,6 +435,11 @@ func (r *rewriter) writesTargets(s *pg.SelectStmt, cols columns) {
 			cols.list[i].text = true
 			continue
 		}
+		if r.manyScales(t.GetVal()) {
+			if cols.list[i].lossy = true; s == r.top {
+				r.refuse(manyScaled("DISTINCT or ORDER BY beside array_agg"))
+			}
+		}
 		if !r.writes(t.GetVal()) {
 			continue
 		}

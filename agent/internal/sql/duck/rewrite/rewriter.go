@@ -27,7 +27,11 @@ type rewriter struct {
 	made map[*pg.Node]bool
 	// textual are expressions in whose places numerics may be texts; mayWrite says that
 	// columns of the query may be.
-	textual  map[*pg.Node]bool
+	textual map[*pg.Node]bool
+	// digitless are expressions of whose values nobody sees the digits.
+	digitless map[*pg.Node]bool
+	// derived are queries of FROM or WITH.
+	derived  map[*pg.SelectStmt]bool
 	mayWrite bool
 	// keyed are numerics in whose places their order keys stand, once they are written by this.
 	keyed map[*pg.Node]func(*pg.Node) *pg.Node
@@ -69,7 +73,7 @@ type rewriter struct {
 func (r *rewriter) query(s *pg.SelectStmt, parent *scope) (columns, error) {
 	outer, mayWrite := r.scope, r.mayWrite
 	defer func() { r.scope, r.mayWrite = outer, mayWrite }()
-	r.scope = &scope{parent: parent, ctes: map[string]*relation{}, distinct: len(s.DistinctClause) > 0}
+	r.scope = &scope{parent: parent, ctes: map[string]*relation{}, distinct: len(s.DistinctClause) > 0, derived: r.derived[s]}
 	if s.IntoClause != nil {
 		return columns{}, unsupported(0, "SELECT INTO")
 	}

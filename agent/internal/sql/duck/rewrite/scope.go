@@ -17,6 +17,7 @@ type column struct {
 	notNull  bool
 	written  bool // a part of a json
 	text     bool // a numeric that is a text to the engine
+	lossy    bool // an array of numerics whose scales the engine does not keep
 	null     bool // NULL itself
 	scale    int  // how many digits behind the point all values of a numeric have, -1: unknown
 	passed   bool // of a query that passes rows of scan one by one
@@ -50,6 +51,8 @@ type scope struct {
 	merged map[string]column
 	// distinct says that ORDER BY may name nothing but what is selected.
 	distinct bool
+	// derived says that what is selected are columns of a FROM item, and looked at no further.
+	derived bool
 }
 
 func (s *scope) cte(name string) (*relation, bool) {

@@ -10,6 +10,7 @@ import (
 // are texts to what reads them.
 func (r *rewriter) subquery(s *pg.SelectStmt) (columns, error) {
 	plain := stringColumns(s)
+	r.derived[s] = true
 	cols, err := r.query(s, r.scope)
 	if err != nil {
 		return cols, err

@@ -30,6 +30,7 @@ func (r *rewriter) view(table *Table, rv *pg.RangeVar) (*pg.Node, *relation, err
 		return nil, nil, err
 	}
 	r.mayWrite = true
+	r.derived[query] = true
 	cols, err := r.query(query, nil)
 	r.mayWrite = false
 	if err != nil {

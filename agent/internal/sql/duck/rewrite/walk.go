@@ -85,6 +85,9 @@ func (r *rewriter) node(n *pg.Node) (*pg.Node, error) {
 		return form(out), nil
 	}
 	r.infer(n)
+	if err := r.listsKeepDigits(n); err != nil {
+		return nil, err
+	}
 	after, err := r.before(n)
 	if err != nil {
 		return nil, err
