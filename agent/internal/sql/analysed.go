@@ -1,9 +1,15 @@
 package sql
 
 import (
+	"cmp"
+	"context"
 	"slices"
 	"strings"
 	"time"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/analysis"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
@@ -11,38 +17,75 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
-// refusal is the error that a query is told when it was planned: that of PostgreSQL's parse
-// analysis, which comes before any other, else err. The fast path's own compiler looks as that
-// does, unless something is wrong.
-func (n *names) refusal(q *syntax.Query, plan *queryplan.Plan, err error) error {
-	switch {
-	case err != nil && AsError(err).Code == "0A000":
-		return err
-	case err == nil && !plan.ByEngine():
+// analysed plans a statement as planned does. Of several errors it returns the one of
+// PostgreSQL's parse analysis, which comes before any other; the fast path's own compiler
+// looks as that does, unless something is wrong. What cannot be planned is planned again with
+// the types that the analysis gives its literals.
+func (n *names) analysed(ctx context.Context, planner *queryplan.Planner, q *syntax.Query) (plan *queryplan.Plan, resolved *syntax.Query, err error) {
+	planner.Types = func() map[int32]datum.Type {
+		if d, err := n.described(q); err == nil {
+			return d.Types
+		}
 		return nil
 	}
-	_, wrong := n.described(q)
-	if wrong != nil {
-		return wrong
+	again := *planner
+	plan, resolved, err = planned(ctx, planner, q)
+	if n.unsettled != nil || err == nil && plan.Fails == nil && !plan.ByEngine() {
+		return plan, resolved, err
 	}
-	return err
+	d, wrong := n.described(cmp.Or(resolved, q))
+	if wrong != nil && (err == nil || AsError(err).Code != "0A000") {
+		return plan, resolved, wrong
+	}
+	if err == nil || wrong != nil || !ofTypes[AsError(err).Code] {
+		return plan, resolved, err
+	}
+	if len(d.Literals) > 0 {
+		typed := typedLiterals(cmp.Or(resolved, q), d.Literals)
+		if second, failed := again.Plan(ctx, typed); failed == nil {
+			*planner = again
+			return second, typed, nil
+		}
+	}
+	if d.Sure {
+		err = beyond(err)
+	}
+	return plan, resolved, err
+}
+
+// ofTypes are the codes of errors that come of types that are not known, or taken for others.
+var ofTypes = map[string]bool{"42883": true, "42725": true, "42804": true, "42846": true, "42803": true, "22P02": true, "22007": true, "0A000": true}
+
+// beyond is the error of a statement that PostgreSQL takes: what the planner or the engine says
+// is wrong with it is not supported.
+func beyond(err error) error {
+	e := *AsError(err)
+	if ofTypes[e.Code] && strings.HasPrefix(e.Code, "42") {
+		e.Code, e.Hint = "0A000", "Cast operands and arguments to the types that are meant, or compute them in a subquery."
+		e.Message = "this form of statement is not supported: " + e.Message
+	}
+	return &e
 }
 
 // described is what PostgreSQL's parse analysis says of a query.
 func (n *names) described(q *syntax.Query) (*analysis.Description, error) {
+	if n.asked == q {
+		return n.description, n.wrong
+	}
 	zone, unknown := time.LoadLocation(n.of.basis.timeZone)
 	if unknown != nil {
 		zone = time.UTC
 	}
-	return analysis.Describe(q, analysis.Input{
+	n.asked = q
+	n.description, n.wrong = analysis.Describe(q, analysis.Input{
 		Resolve: n.relation,
 		Type: func(t syntax.TypeName) (datum.Type, bool) {
 			r, err := n.scope.ResolveType(t)
 			return r.Type, err == nil && (r.User == nil || r.User.Domain == nil)
 		},
-		Made:   func(name string) bool { return len(n.scope.Functions(syntax.Name{Name: name})) > 0 },
-		Params: n.of.announced,
-		Zone:   zone,
+		Made:    func(name string) bool { return len(n.scope.Functions(syntax.Name{Name: name})) > 0 },
+		Params:  n.of.announced,
+		Reading: datum.Reading{Location: zone, Order: n.of.basis.order},
 		Modifier: func(t syntax.TypeName) int32 {
 			if r, err := n.scope.ResolveType(t); err == nil {
 				return r.Modifier
@@ -50,6 +93,7 @@ func (n *names) described(q *syntax.Query) (*analysis.Description, error) {
 			return -1
 		},
 	})
+	return n.description, n.wrong
 }
 
 // parameters are the types of the parameters: those that the client has announced, and what
@@ -103,4 +147,54 @@ func (n *names) relation(schema, name string) (*analysis.Relation, bool) {
 		out.Columns[i] = analysis.Column{Name: c.Name, Type: c.Type, Modifier: c.Modifier, Hidden: c.Hidden}
 	}
 	return out, true
+}
+
+// typedLiterals casts literals to their types, by their locations.
+func typedLiterals(q *syntax.Query, types map[int32]datum.Type) *syntax.Query {
+	out := *q
+	out.Select, out.Insert, out.Update, out.Delete = proto.CloneOf(q.Select), proto.CloneOf(q.Insert), proto.CloneOf(q.Update), proto.CloneOf(q.Delete)
+	for _, m := range []proto.Message{out.Select, out.Insert, out.Update, out.Delete} {
+		if m.ProtoReflect().IsValid() {
+			typeLiterals(m.ProtoReflect(), types)
+		}
+	}
+	return &out
+}
+
+func typeLiterals(m protoreflect.Message, types map[int32]datum.Type) {
+	switch x := m.Interface().(type) {
+	case *pg.TypeCast, *pg.TypeName:
+		if c, ok := x.(*pg.TypeCast); ok && c.GetArg().GetAConst() == nil {
+			break
+		}
+		return
+	case *pg.ResTarget:
+		if x.Name == "" && x.GetVal().GetAConst() != nil {
+			x.Name = "?column?"
+		}
+	case *pg.Node:
+		c := x.GetAConst()
+		t, ok := types[c.GetLocation()]
+		if c.GetSval() == nil || !ok {
+			break
+		}
+		name := &pg.TypeName{Names: []*pg.Node{pg.MakeStrNode("pg_catalog"), pg.MakeStrNode(t.Elem().String())}, Typemod: -1, Location: c.Location}
+		if t.IsArray() {
+			name.ArrayBounds = []*pg.Node{{Node: &pg.Node_Integer{Integer: &pg.Integer{Ival: -1}}}}
+		}
+		x.Node = &pg.Node_TypeCast{TypeCast: &pg.TypeCast{Arg: &pg.Node{Node: x.Node}, TypeName: name, Location: c.Location}}
+		return
+	}
+	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case fd.Kind() != protoreflect.MessageKind:
+		case fd.IsList():
+			for i := range v.List().Len() {
+				typeLiterals(v.List().Get(i).Message(), types)
+			}
+		default:
+			typeLiterals(v.Message(), types)
+		}
+		return true
+	})
 }

@@ -3,6 +3,7 @@ package sql
 import (
 	"errors"
 
+	"github.com/nodedb/nodedb/agent/internal/sql/analysis"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck"
 	"github.com/nodedb/nodedb/agent/internal/sql/pgcatalog"
@@ -15,6 +16,10 @@ type names struct {
 	of        *Prepared
 	scope     catalog.Scope
 	unsettled error // of tables that cannot be used now
+	// description and wrong are what the analysis of asked says.
+	asked       *syntax.Query
+	description *analysis.Description
+	wrong       error
 }
 
 // table finds a collection.

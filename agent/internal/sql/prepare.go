@@ -167,17 +167,12 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 		p.found = append(p.found, found{schema: name.Schema, name: name.Name, typ: r.User, isType: true})
 		return r, err
 	}
-	plan, resolved, err := planned(ctx, planner, q)
-	if p.resolved = resolved; resolved != nil {
-		q = resolved
-	}
-	if names.unsettled == nil {
-		err = names.refusal(q, plan, err)
-	}
+	plan, resolved, err := names.analysed(ctx, planner, q)
 	if err = cmp.Or(names.unsettled, err); err != nil {
 		return systemColumn(err)
 	}
-	names.modify(q, plan)
+	p.resolved = resolved
+	names.modify(cmp.Or(resolved, q), plan)
 	p.plan, p.basis.changes = plan, s.basis(p).changes
 	p.describe(plan, q.Explain)
 	return nil

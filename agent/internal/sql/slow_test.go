@@ -86,7 +86,7 @@ func TestArrayColumns(t *testing.T) {
 	c.want("{2020-01-01}|{\"2020-01-01 00:00:00+00\"}|{1.25,NULL}\nSELECT 1", "select d, tz, nn from a where k = '{1}'")
 	c.want(`22001 value too long for type character varying(3)`, "update a set v = '{abcd}' where k = '{1}'")
 	c.want(`0A000 arrays of more than one dimension, or that do not begin at 1, are not supported`, "update a set i8 = '{{1,2},{3,4}}'")
-	c.want(`22P02 malformed array literal: "1,2"`, "update a set i8 = '1,2'")
+	c.want(`22P02 malformed array literal: "1,2" / Array value must start with "{" or dimension information.`, "update a set i8 = '1,2'")
 	c.want(`42804 column "i8" is of type bigint[] but expression is of type integer`, "update a set i8 = 1")
 	c.want(`42804 column "i8" is of type bigint[] but expression is of type text[]`, "update a set i8 = array['a']")
 	c.want(`23505 duplicate key value violates unique constraint "a_pkey" / Key (k)=({1}) already exists.`, "insert into a (k, t) values ('{1}', '{}')")

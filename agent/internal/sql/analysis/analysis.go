@@ -2,7 +2,6 @@ package analysis
 
 import (
 	"fmt"
-	"time"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
@@ -36,7 +35,8 @@ type Input struct {
 	// Made reports whether somebody has made a function of the name.
 	Made   func(name string) bool
 	Params []datum.Type // datum.Unknown: to be found out
-	Zone   *time.Location
+	// Reading is how texts are read.
+	Reading datum.Reading
 }
 
 // analysis is the state of one Check.
@@ -46,7 +46,13 @@ type analysis struct {
 	scope  *scope
 	params []oid
 	// lost says that a literal is not read here: what comes after it is not certain.
-	lost  bool
+	lost bool
+	// vague says that there are expressions whose types are not known.
+	vague bool
+	// literals are the types of those that have none of their own, types those of operations and
+	// calls, both by their places.
+	literals, types map[int32]oid
+
 	made  map[oid]*typeFact
 	known map[oid]datum.Type
 	// result is what the statement gives, nil: it is not known.
@@ -59,6 +65,11 @@ type Description struct {
 	Params []datum.Type
 	// Columns are those of the rows; nil: they are not known. Those without a type are not.
 	Columns []Column
+	// Literals are the types of those that have none of their own, Types those of operations and
+	// calls, both by their locations.
+	Literals, Types map[int32]datum.Type
+	// Sure says that all of it is known: PostgreSQL takes it.
+	Sure bool
 }
 
 // Check returns the first thing that PostgreSQL refuses in a query, a *syntax.Error, or nil.
@@ -69,7 +80,7 @@ func Check(q *syntax.Query, in Input) error {
 
 // Describe says what a query takes and gives, or the first thing that PostgreSQL refuses in it.
 func Describe(q *syntax.Query, in Input) (*Description, error) {
-	a := &analysis{in: in, made: map[oid]*typeFact{}, known: map[oid]datum.Type{}}
+	a := &analysis{in: in, literals: map[int32]oid{}, types: map[int32]oid{}, made: map[oid]*typeFact{}, known: map[oid]datum.Type{}}
 	for _, t := range in.Params {
 		typ := a.typeOf(t)
 		if t == datum.Unknown {
@@ -93,7 +104,9 @@ func Describe(q *syntax.Query, in Input) (*Description, error) {
 	if a.err != nil {
 		return nil, a.err
 	}
-	return a.description(), nil
+	out := a.description()
+	out.Sure = !a.lost && !a.vague && !q.Call && q.Merge == nil
+	return out, nil
 }
 
 func (a *analysis) description() *Description {
@@ -109,6 +122,17 @@ func (a *analysis) description() *Description {
 			c.Type = v
 		}
 		out.Columns = append(out.Columns, c)
+	}
+	out.Literals, out.Types = map[int32]datum.Type{}, map[int32]datum.Type{}
+	for at, t := range a.types {
+		if v, ok := a.valueType(t); ok && at > 0 {
+			out.Types[at] = v
+		}
+	}
+	for at, t := range a.literals {
+		if v, ok := a.valueType(t); ok && !v.Elem().IsEnum() {
+			out.Literals[at] = v
+		}
 	}
 	return out
 }

@@ -3,7 +3,6 @@ package analysis_test
 import (
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/analysis"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
@@ -22,7 +21,6 @@ func check(t *testing.T, sql string) string {
 		Resolve: func(_, name string) (*analysis.Relation, bool) { return table, name == "t" || name == "u" },
 		Type:    func(syntax.TypeName) (datum.Type, bool) { return 0, false },
 		Made:    func(name string) bool { return name == "made" },
-		Zone:    time.UTC,
 	})
 	if err == nil {
 		return ""

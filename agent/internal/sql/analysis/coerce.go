@@ -66,6 +66,11 @@ func (a *analysis) coerce(e *expr, to oid) *expr {
 			return e
 		case e.lit != nil:
 			a.read(*e.lit, to, e.at)
+			if was, ok := a.literals[e.at]; ok && was != to { // it stands for several
+				a.literals[e.at] = unsure
+			} else {
+				a.literals[e.at] = to
+			}
 			return of(to, e.at, "literal "+*e.lit)
 		case e.null:
 			return &expr{typ: to, at: e.at, null: true, is: "null"}
@@ -78,10 +83,14 @@ func (a *analysis) coerce(e *expr, to oid) *expr {
 func (a *analysis) read(text string, t oid, at int32) {
 	v, ok := a.valueType(t)
 	if !ok || v.IsVector() || v.IsRegistry() || v.IsArray() && v.Elem().IsRegistry() || v == datum.AnyArray || v == datum.ACLItem {
+		a.vague = true
 		return
 	}
 	var wrong *datum.Error
-	_, err := datum.ParseText(v, text, a.in.Zone)
+	if datum.AtHand(v, text) {
+		return
+	}
+	_, err := a.in.Reading.Parse(v, text)
 	if err != nil && (!errors.As(err, &wrong) || wrong.Code == "0A000") {
 		a.lost = true
 		return

@@ -17,8 +17,29 @@ func (a *analysis) list(l []*pg.Node) []*expr {
 	return out
 }
 
-// expr is transformExprRecurse.
+// expr is an expression.
 func (a *analysis) expr(n *pg.Node) *expr {
+	e := a.transformed(n)
+	a.vague = a.vague || e.typ == unsure
+	switch x := n.GetNode().(type) {
+	case *pg.Node_AExpr:
+		a.tell(x.AExpr.Location, e.typ)
+	case *pg.Node_FuncCall:
+		a.tell(x.FuncCall.Location, e.typ)
+	}
+	return e
+}
+
+// tell notes the type of what stands in a place, unless it is several.
+func (a *analysis) tell(at int32, t oid) {
+	if was, ok := a.types[at]; ok && was != t {
+		t = unsure
+	}
+	a.types[at] = t
+}
+
+// transformed is transformExprRecurse.
+func (a *analysis) transformed(n *pg.Node) *expr {
 	if a.err != nil || n == nil {
 		return of(unsure, -1, "")
 	}

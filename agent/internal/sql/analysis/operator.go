@@ -113,7 +113,7 @@ func (a *analysis) operation(e *pg.A_Expr) *expr {
 	case pg.A_Expr_Kind_AEXPR_DISTINCT, pg.A_Expr_Kind_AEXPR_NOT_DISTINCT:
 		left, right := a.expr(e.Lexpr), a.expr(e.Rexpr)
 		switch {
-		case right.null || left.null:
+		case right.null && right.typ == unknown, left.null && left.typ == unknown:
 			return of(boolean, leftmost(e.Location, left, right), "distinct", left, right)
 		case left.row != nil && right.row != nil:
 			return a.compareRows("=", left.row, right.row, e.Location)

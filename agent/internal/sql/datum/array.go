@@ -96,6 +96,9 @@ func (r *Reading) parseArrayText(t Type, s string) (Datum, error) {
 	if err != nil {
 		return Datum{}, err
 	}
+	if !strings.HasPrefix(text, "{") && count < 0 {
+		bad.Detail = `Array value must start with "{" or dimension information.`
+	}
 	if len(text) < 2 || text[0] != '{' || text[len(text)-1] != '}' {
 		return Datum{}, bad
 	}

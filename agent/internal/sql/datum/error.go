@@ -1,6 +1,9 @@
 package datum
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Error is a value that cannot be what it should, with PostgreSQL's code.
 type Error struct {
@@ -29,6 +32,7 @@ const (
 )
 
 func errorf(code, format string, args ...any) *Error {
+	format = strings.ReplaceAll(format, "%q", `"%s"`) // as PostgreSQL, which escapes nothing within its quotes
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 

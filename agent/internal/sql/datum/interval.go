@@ -3,6 +3,7 @@ package datum
 import (
 	"math"
 	"math/big"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -105,6 +106,7 @@ func parseInterval(s string) (Datum, error) {
 	}
 	var months, days, micros, largest float64
 	var clock int64
+	var late *Error
 	seen := map[[3]float64]bool{} // units, each of which may be there once
 	for i := 0; i < len(fields); i++ {
 		if strings.Contains(fields[i], ":") {
@@ -120,6 +122,10 @@ func parseInterval(s string) (Datum, error) {
 		}
 		if y, m, ok := yearMonth(fields[i]); ok {
 			months += y*12 + m
+			continue
+		}
+		if manyMonths.MatchString(fields[i]) { // what stands behind is looked at first
+			late = errorf(codeIntervalRange, "interval field value out of range: %q", clip(s))
 			continue
 		}
 		n, err := strconv.ParseFloat(fields[i], 64)
@@ -146,11 +152,17 @@ func parseInterval(s string) (Datum, error) {
 		days += wholeDays
 		micros += math.RoundToEven(n*u + (d-wholeDays)*microsecondsPerDay)
 	}
+	if late != nil {
+		return Datum{}, late
+	}
 	if ago {
 		months, days, micros, clock = -months, -days, -micros, -clock
 	}
 	return sumInterval([4]float64{months, days, micros, largest}, clock, s)
 }
+
+// manyMonths is a year-month literal, or what begins as one, of more months than a year has.
+var manyMonths = regexp.MustCompile(`^[+-]?\d+-(1[2-9]|[2-9]\d|\d{3,})`)
 
 // sumInterval makes an interval of months, days, microseconds and the largest number that
 // was given, and of a clock.

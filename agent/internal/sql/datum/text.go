@@ -236,12 +236,27 @@ func parseInt(t Type, s string) (Datum, error) {
 	digits := strings.TrimSpace(s)
 	i, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil {
-		if errIsRange(err) {
+		if errIsRange(err) || outgrows(t, digits) {
 			return Datum{}, outOfRange(t, s)
 		}
 		return Datum{}, invalidText(t, s)
 	}
 	return CheckInt(t, i, s)
+}
+
+// outgrows reports whether the digits that a text begins with are too many already: PostgreSQL
+// does not read on then.
+func outgrows(t Type, s string) bool {
+	n := 0
+	if strings.HasPrefix(s, "-") || strings.HasPrefix(s, "+") {
+		n = 1
+	}
+	for n < len(s) && s[n] >= '0' && s[n] <= '9' {
+		n++
+	}
+	i, err := strconv.ParseInt(s[:n], 10, 64)
+	lo, hi := intRange(t)
+	return errIsRange(err) || err == nil && (i < lo || i > hi)
 }
 
 func errIsRange(err error) bool {

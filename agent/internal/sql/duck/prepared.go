@@ -40,7 +40,7 @@ type prepared struct {
 
 // Prepare checks the statement against its tables and finds its types.
 func (e *Engine) Prepare(ctx context.Context, q Query) (Prepared, error) {
-	s, err := rewrite.Rewrite(rewrite.Input{Select: q.Select, Resolve: q.Resolve, ParamTypes: q.ParamTypes, Session: q.Session, Inline: q.Inline})
+	s, err := rewrite.Rewrite(rewrite.Input{Select: q.Select, Resolve: q.Resolve, ParamTypes: q.ParamTypes, Session: q.Session, Inline: q.Inline, Types: q.Types})
 	if err != nil {
 		return nil, asError(err)
 	}

@@ -24,6 +24,8 @@ type Query struct {
 	// Inline finds what stands for the call of a function that somebody has made; nil:
 	// there are none.
 	Inline func(f *pg.FuncCall, typeOf func(*pg.Node) datum.Type) (*Inlined, error)
+	// Types are what operations and calls are of, by their locations, as far as that is known.
+	Types map[int32]datum.Type
 }
 
 // Inlined is what stands for the call of a function.

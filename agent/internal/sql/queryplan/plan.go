@@ -83,6 +83,9 @@ type Planner struct {
 	Resolve duck.Resolver
 	Slow    duck.Executor
 	Session duck.Session
+	// Types tells what operations and calls are of, by their locations, as far as an analysis
+	// knows; nil: the slow path finds out by itself.
+	Types func() map[int32]datum.Type
 	// SlowFirst has the slow path run what both can.
 	SlowFirst bool
 	// Policies are those of a table that are for a role, "" being the session's; applies is
@@ -232,7 +235,11 @@ func (p *Planner) slow(ctx context.Context, s *pg.SelectStmt) (duck.Prepared, []
 	if p.Slow == nil {
 		return nil, nil, &syntax.Error{Code: "0A000", Message: "this statement needs the SQL engine, which is not running on this node"}
 	}
-	prepared, err := p.Slow.Prepare(ctx, duck.Query{Select: s, Resolve: p.resolve, ParamTypes: p.params.Types, Session: p.Session, Inline: p.inline})
+	var types map[int32]datum.Type
+	if p.Types != nil {
+		types = p.Types()
+	}
+	prepared, err := p.Slow.Prepare(ctx, duck.Query{Select: s, Resolve: p.resolve, ParamTypes: p.params.Types, Session: p.Session, Inline: p.inline, Types: types})
 	if err == nil {
 		err = p.failed
 	}

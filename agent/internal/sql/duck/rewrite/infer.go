@@ -212,9 +212,26 @@ func wider(a, b datum.Type) datum.Type {
 	}
 }
 
+// told is what Input.Types says of an expression.
+func (r *rewriter) told(n *pg.Node) (t datum.Type, ok bool) {
+	if r.in.Types == nil || r.inView > 0 || r.inlined > 0 { // other texts have places of their own
+		return datum.Unknown, false
+	}
+	switch x := n.GetNode().(type) {
+	case *pg.Node_AExpr:
+		t, ok = r.in.Types[x.AExpr.Location]
+	case *pg.Node_FuncCall:
+		t, ok = r.in.Types[x.FuncCall.Location]
+	}
+	return t, ok
+}
+
 // typeOf is the type of an expression as PostgreSQL sees it, datum.Unknown if this
 // does not need to know.
 func (r *rewriter) typeOf(n *pg.Node) datum.Type {
+	if t, ok := r.told(n); ok {
+		return t
+	}
 	switch x := n.GetNode().(type) {
 	case *pg.Node_ColumnRef:
 		if c, ok := r.scope.find(x.ColumnRef); ok {

@@ -20,6 +20,8 @@ type Input struct {
 	// Inline finds what stands for the call of a function that somebody has made; nil:
 	// there are none.
 	Inline func(f *pg.FuncCall, typeOf func(*pg.Node) datum.Type) (*Inlined, error)
+	// Types are what operations and calls are of, by their locations, as far as that is known.
+	Types map[int32]datum.Type
 }
 
 // Statement is the rewritten form.
