@@ -34,7 +34,8 @@ func (n *names) analysed(ctx context.Context, planner *queryplan.Planner, q *syn
 		return plan, resolved, err
 	}
 	d, wrong := n.described(cmp.Or(resolved, q))
-	if wrong != nil && (err == nil || AsError(err).Code != "0A000") {
+	locks := len(q.Select.GetLockingClause()) > 0 // what cannot be locked is refused by PostgreSQL, too
+	if wrong != nil && !(locks && err != nil && AsError(err).Code == "0A000") {
 		return plan, resolved, wrong
 	}
 	if err == nil || wrong != nil || !ofTypes[AsError(err).Code] {

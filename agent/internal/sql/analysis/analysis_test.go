@@ -73,6 +73,7 @@ func TestNothingIsWrong(t *testing.T) {
 		"with recursive r(n) as (select 1 union all select n + 1 from r where n < 5) select n, n::text || 'x' from r",
 		"select percentile_cont(0.5) within group (order by a), mode() within group (order by b) from t",
 		"select x.*, ordinality from t, lateral (select t.a as c) x, unnest(array[1,2]) with ordinality",
+		"select id from t where (a, b) = (select 1, 'x')",
 		"select 'a' union select b from t order by 1 limit '3'",
 		"insert into t values (1, '2', 3, '{}'), (default, null, 'x', '[]') on conflict (id) do update set a = excluded.a returning *",
 		"update t set (a, b) = (1, 'x') from u where t.id = u.id",

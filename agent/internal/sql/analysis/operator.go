@@ -136,8 +136,7 @@ func (a *analysis) operation(e *pg.A_Expr) *expr {
 		return a.apply(op, nil, a.expr(e.Rexpr), e.Location)
 	}
 	if l, r := e.Lexpr.GetRowExpr(), e.Rexpr.GetSubLink(); l != nil && r.GetSubLinkType() == pg.SubLinkType_EXPR_SUBLINK {
-		a.expr(e.Rexpr)
-		return of(boolean, e.Location, "")
+		return a.sublink(&pg.SubLink{SubLinkType: pg.SubLinkType_ANY_SUBLINK, Testexpr: e.Lexpr, OperName: e.Name, Subselect: r.Subselect, Location: r.Location})
 	}
 	left, right := a.expr(e.Lexpr), a.expr(e.Rexpr)
 	if left.row != nil && right.row != nil && e.Kind == pg.A_Expr_Kind_AEXPR_OP {

@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -215,7 +216,7 @@ func (r *Run) insertInTx(ctx context.Context, ins *queryplan.Insert, rows []prop
 	for i, p := range rows {
 		w, err := r.insertion(ins, p)
 		if err != nil {
-			return nil, 0, err
+			return nil, 0, r.inFront(ctx, ins, rows[:i+1], err)
 		}
 		writes[i], keys[i] = w, p.key
 		if own, ok := r.Tx.find(ins.Table, p.key); ok && own.value != nil {
@@ -266,13 +267,15 @@ func (r *Run) insertion(ins *queryplan.Insert, p proposed) (*rowWrite, error) {
 // insertions computes the writes of all new rows.
 func (r *Run) insertions(ctx context.Context, ins *queryplan.Insert, slow SlowRows) ([]*rowWrite, error) {
 	var out []*rowWrite
-	total := 0
+	total, front := 0, 0
+	var own error // of a row that is added
 	err := r.propose(ctx, ins, slow, func(p proposed) error {
+		front++
 		w, err := r.insertion(ins, p)
 		if err == nil {
 			w.entries, err = r.entriesOf(ins.Adding(), p.row, p.key)
 		}
-		if err != nil {
+		if own = err; err != nil {
 			return err
 		}
 		out = append(out, w)
@@ -282,6 +285,9 @@ func (r *Run) insertions(ctx context.Context, ins *queryplan.Insert, slow SlowRo
 		}
 		return checkSize(len(out), total)
 	})
+	if own != nil || err != nil && inTurn(ins, err) {
+		err = r.behind(ctx, ins, slow, front, err)
+	}
 	return out, err
 }
 
@@ -298,6 +304,9 @@ func (r *Run) proposals(ctx context.Context, ins *queryplan.Insert, slow SlowRow
 		}
 		return checkSize(len(out), total)
 	})
+	if err != nil && r.Triggers == nil && inTurn(ins, err) {
+		err = r.inFront(ctx, ins, out, err)
+	}
 	return out, err
 }
 
@@ -317,13 +326,13 @@ func (r *Run) propose(ctx context.Context, ins *queryplan.Insert, slow SlowRows,
 		return add(proposed{key: key, row: row})
 	}
 	if ins.Select == nil && ins.Slow == nil {
-		for _, exprs := range ins.Rows {
+		for i, exprs := range ins.Rows {
 			row, err := r.evalRow(exprs)
 			if err != nil {
 				return err
 			}
 			if err := check(row); err != nil {
-				return err
+				return cmp.Or(r.evalRows(ins.Rows[i+1:]), err)
 			}
 		}
 		return nil
@@ -346,6 +355,17 @@ func (r *Run) propose(ctx context.Context, ins *queryplan.Insert, slow SlowRows,
 	inner.Emit = source
 	_, err = inner.Select(ctx, ins.Select)
 	return err
+}
+
+// evalRows says whether rows can be computed: where they are constants, PostgreSQL does that
+// before it looks at the first.
+func (r *Run) evalRows(rows [][]queryplan.Expr) error {
+	for _, exprs := range rows {
+		if _, err := r.evalRow(exprs); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *Run) evalRow(exprs []queryplan.Expr) ([]datum.Datum, error) {
