@@ -310,11 +310,8 @@ func (s *Session) runPlanned(ctx context.Context, p *Prepared, q *syntax.Query, 
 	if err != nil {
 		return "", err
 	}
-	if err := s.permitQuery(p, q); err != nil {
+	if err := cmp.Or(s.permitQuery(p, q), p.plan.Fails); err != nil {
 		return "", err
-	}
-	if p.plan.Fails != nil {
-		return "", p.plan.Fails
 	}
 	if q.Explain != nil && !q.Explain.Analyze {
 		return explained(p, q.Explain, nil, sink)
