@@ -349,16 +349,7 @@ func (r *rewriter) exprType(e *pg.A_Expr) datum.Type {
 	case "+", "-", "*", "/", "%":
 		return arithmeticType(left, right)
 	case "&", "|", "#":
-		_, l := literal(e.Lexpr)
-		_, rt := literal(e.Rexpr)
-		switch {
-		case left.IsInt() && right.IsInt():
-			return wider(left, right)
-		case left.IsInt() && rt:
-			return left
-		case right.IsInt() && l:
-			return right
-		}
+		return bitsType(e, left, right)
 	case "||":
 		_, l := literal(e.Lexpr)
 		_, rt := literal(e.Rexpr)
@@ -385,6 +376,21 @@ func (r *rewriter) exprType(e *pg.A_Expr) datum.Type {
 		return datum.Text
 	case "=", "<>", "!=", "<", "<=", ">", ">=", "~", "~*", "!~", "!~*", "@>", "<@", "?", "?|", "?&", "&&":
 		return datum.Bool
+	}
+	return datum.Unknown
+}
+
+// bitsType is the type of an operator of the bits of two integers.
+func bitsType(e *pg.A_Expr, left, right datum.Type) datum.Type {
+	_, l := literal(e.Lexpr)
+	_, rt := literal(e.Rexpr)
+	switch {
+	case left.IsInt() && right.IsInt():
+		return wider(left, right)
+	case left.IsInt() && rt:
+		return left
+	case right.IsInt() && l:
+		return right
 	}
 	return datum.Unknown
 }
