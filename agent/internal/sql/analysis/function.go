@@ -246,7 +246,7 @@ func (a *analysis) aggregate(f *pg.FuncCall, fn *function, e *expr, args []*expr
 		e.direct = args[:max(0, len(args)-len(f.AggOrder))]
 	}
 	e.kids = append(e.kids, filter)
-	e.scope = a.levelOf(e.kids, f)
+	e.scope = a.levelOf(e.kids)
 	e.agg = true
 	e.scope.grouped = true
 	e.kids = slices.DeleteFunc(e.kids, func(k *expr) bool { return k == nil })
@@ -287,7 +287,7 @@ func (a *analysis) ofAggregate(f *pg.FuncCall, e *expr, args []*expr) {
 }
 
 // levelOf is the query that an aggregate is of: the innermost of those whose columns it names.
-func (a *analysis) levelOf(kids []*expr, f *pg.FuncCall) *scope {
+func (a *analysis) levelOf(kids []*expr) *scope {
 	depth := func(s *scope) int {
 		n := 0
 		for p := a.scope; p != nil; p = p.parent {

@@ -23,7 +23,7 @@ func TestDateOrder(t *testing.T) {
 			d, err := r.Parse(Date, c.text)
 			got := d.Text()
 			if err != nil {
-				got = err.(*Error).Code //nolint:errorlint,forcetypeassert // the test fails
+				got = err.(*Error).Code //nolint:forcetypeassert // the test fails
 			}
 			if got != want {
 				t.Errorf("%q in order %d: %s, want %s", c.text, order, got, want)
