@@ -445,6 +445,9 @@ func (r *rewriter) writesTargets(s *pg.SelectStmt, cols columns) {
 		}
 		r.takesText(t.Val)
 		cols.list[i].text = true
+		if _, constant := r.constantValue(t.Val); constant { // a number in ORDER BY is a position
+			continue
+		}
 		for _, by := range s.SortClause {
 			by := by.GetSortBy()
 			ref := by.Node.GetColumnRef()
