@@ -201,13 +201,28 @@ func leftmost(at int32, kids ...*expr) int32 {
 	return at
 }
 
-// each calls fn with the expressions below e, and e; fn says whether to go on below.
+// each calls fn with the expressions below e, and e, once each: those of subqueries are reached
+// by several ways, which would be twice as many with each level of them. fn says whether to go
+// on below.
 func (e *expr) each(fn func(*expr) bool) {
-	if e == nil || !fn(e) {
+	if e == nil || len(e.kids) == 0 {
+		if e != nil {
+			fn(e)
+		}
+		return
+	}
+	e.walk(map[*expr]bool{}, fn)
+}
+
+func (e *expr) walk(seen map[*expr]bool, fn func(*expr) bool) {
+	if e == nil || seen[e] {
+		return
+	}
+	if seen[e] = true; !fn(e) {
 		return
 	}
 	for _, k := range e.kids {
-		k.each(fn)
+		k.walk(seen, fn)
 	}
 }
 

@@ -2,6 +2,7 @@ package analysis_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/analysis"
@@ -82,5 +83,15 @@ func TestNothingIsWrong(t *testing.T) {
 		if got := check(t, sql); got != "" {
 			t.Errorf("%s: %s", sql, got)
 		}
+	}
+}
+
+// TestNestedSubqueries ends: each level of subqueries is looked at once, not twice for each
+// that is around it.
+func TestNestedSubqueries(t *testing.T) {
+	const levels = 100
+	sql := "select " + strings.Repeat("(select max(a) + ", levels) + "1" + strings.Repeat(" from t)", levels)
+	if got := check(t, sql); got != "" {
+		t.Error(got)
 	}
 }

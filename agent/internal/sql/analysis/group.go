@@ -17,32 +17,47 @@ func (a *analysis) checkGroups(s *pg.SelectStmt, list []*target, having *expr, g
 		}
 		by = append(by, g.expr)
 	}
+	g := &grouping{analysis: a, by: by, sets: sets, seen: map[seenGrouped]bool{}}
 	for _, t := range list {
-		a.grouped(t.expr, by, sets, false)
+		g.grouped(t.expr, false)
 	}
-	a.grouped(having, by, sets, false)
+	g.grouped(having, false)
+}
+
+// grouping looks for what is not grouped by.
+type grouping struct {
+	*analysis
+	by   []*expr
+	sets bool
+	seen map[seenGrouped]bool // as each: by several ways
+}
+
+type seenGrouped struct {
+	e     *expr
+	inner bool
 }
 
 // grouped looks at one expression.
-func (a *analysis) grouped(e *expr, by []*expr, sets, inner bool) {
-	if e == nil || a.err != nil {
+func (a *grouping) grouped(e *expr, inner bool) {
+	if e == nil || a.err != nil || a.seen[seenGrouped{e, inner}] {
 		return
 	}
+	a.seen[seenGrouped{e, inner}] = true
 	if e.agg && (e.scope == a.scope || a.outside(e.scope)) || e.grouping {
 		for _, d := range e.direct {
-			if a.grouped(d, by, sets, inner); a.err != nil {
+			if a.grouped(d, inner); a.err != nil {
 				a.detail("Direct arguments of an ordered-set aggregate must use only grouped columns.")
 			}
 		}
 		return
 	}
-	for _, g := range by {
+	for _, g := range a.by {
 		if same(e, g) && (!inner || e.variable) || e.sub && g.subqueries() {
 			return
 		}
 	}
 	if e.variable {
-		if e.scope == a.scope && !(!sets && keyed(e.of, by)) {
+		if e.scope == a.scope && !(!a.sets && keyed(e.of, a.by)) {
 			name := e.of.name
 			if e.column < len(e.of.columns) {
 				name += "." + e.of.columns[e.column].name
@@ -56,7 +71,7 @@ func (a *analysis) grouped(e *expr, by []*expr, sets, inner bool) {
 		return
 	}
 	for _, k := range e.kids {
-		a.grouped(k, by, sets, inner || e.sub)
+		a.grouped(k, inner || e.sub)
 	}
 }
 

@@ -53,6 +53,7 @@ type rewriter struct {
 	// results are what subqueries give that were tried, within trial others.
 	results map[*pg.SelectStmt]column
 	trial   int
+	trials  *int // how many there were in all
 	// tries is query: the tables of functions know what finds out types.
 	tries func(r *rewriter, s *pg.SelectStmt, parent *scope) (columns, error)
 	// given are orders of values of which an aggregate gives one.

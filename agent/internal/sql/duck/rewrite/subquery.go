@@ -13,15 +13,20 @@ import (
 // beforehand what they give: each doubles the work.
 const maxTrials = 3
 
+// allTrials bounds how many subqueries of a statement are rewritten beforehand: each is a
+// walk of all below it, and sixty within each other came to a minute.
+const allTrials = 300
+
 // gives is the one column that a subquery gives, found by rewriting a copy of it; ok is false
 // if it has several, or it cannot be told.
 func (r *rewriter) gives(s *pg.SelectStmt) (c column, ok bool) {
 	if c, ok := r.results[s]; ok {
 		return c, c.name != ""
 	}
-	if s == nil || r.trial >= maxTrials {
+	if s == nil || r.trial >= maxTrials || *r.trials >= allTrials {
 		return column{}, false
 	}
+	*r.trials++
 	t := *r
 	t.trial++
 	t.mayWrite = true
