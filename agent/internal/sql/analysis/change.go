@@ -168,15 +168,21 @@ func (a *analysis) returning(l []*pg.Node) {
 
 // update is UPDATE.
 func (a *analysis) update(s *pg.UpdateStmt) {
-	a.begin(s.WithClause)
-	table := a.changed(s.Relation)
-	a.scope.names = []*item{table}
-	a.sideItems(table, s.FromClause)
-	if s.WhereClause != nil {
-		a.at(inWhere, func() { a.truth(a.expr(s.WhereClause), "WHERE") })
-	}
+	table := a.source(s.WithClause, s.Relation, s.FromClause, s.WhereClause)
 	a.returning(s.ReturningList)
 	a.sets(s.TargetList, table, s.Relation.Relname)
+}
+
+// source is what UPDATE and DELETE have in common, and returns the table that is changed.
+func (a *analysis) source(with *pg.WithClause, relation *pg.RangeVar, others []*pg.Node, where *pg.Node) *item {
+	a.begin(with)
+	table := a.changed(relation)
+	a.scope.names = []*item{table}
+	a.sideItems(table, others)
+	if where != nil {
+		a.at(inWhere, func() { a.truth(a.expr(where), "WHERE") })
+	}
+	return table
 }
 
 // sideItems are those of UPDATE ... FROM and DELETE ... USING.
@@ -188,12 +194,6 @@ func (a *analysis) sideItems(table *item, l []*pg.Node) {
 
 // delete is DELETE.
 func (a *analysis) delete(s *pg.DeleteStmt) {
-	a.begin(s.WithClause)
-	table := a.changed(s.Relation)
-	a.scope.names = []*item{table}
-	a.sideItems(table, s.UsingClause)
-	if s.WhereClause != nil {
-		a.at(inWhere, func() { a.truth(a.expr(s.WhereClause), "WHERE") })
-	}
+	a.source(s.WithClause, s.Relation, s.UsingClause, s.WhereClause)
 	a.returning(s.ReturningList)
 }
