@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -322,13 +324,38 @@ func TestStuckWorkerIsKilled(t *testing.T) {
 	defer cancel()
 	go func() {
 		<-n.first
-		_ = syscall.Kill(e.Status().PID, syscall.SIGSTOP)
+		stopProcess(t, e.Status().PID)
 		cancel()
 	}()
 	if _, err := n.run(ctx, e, "SELECT count(*) FROM numbers", nil); code(err) != "57014" {
 		t.Fatal(err)
 	}
 	n.check(t, e)
+}
+
+// stopProcess stops a process and waits until each of its threads stands: one that still
+// runs could answer.
+func stopProcess(t *testing.T, pid int) {
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Error(err)
+	}
+	running := func() bool {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		if err != nil || len(threads) == 0 {
+			t.Errorf("threads of %d: %v, %v", pid, threads, err)
+			return false
+		}
+		return slices.ContainsFunc(threads, func(path string) bool {
+			stat, err := os.ReadFile(path)
+			return err == nil && !strings.Contains(string(stat), ") T ")
+		})
+	}
+	for deadline := time.Now().Add(10 * time.Second); running(); <-time.After(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Errorf("process %d runs on after SIGSTOP", pid)
+			return
+		}
+	}
 }
 
 // TestSpillLimit: a query that would fill the disk ends before it does.
