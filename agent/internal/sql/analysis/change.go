@@ -56,7 +56,7 @@ func (a *analysis) insert(s *pg.InsertStmt) {
 	table.seen, table.named = true, true
 	a.scope.names = []*item{table}
 	if c := s.OnConflictClause; c != nil {
-		excluded := &item{name: "excluded", columns: table.columns, open: table.open, named: true, seen: false}
+		excluded := &item{name: "excluded", columns: table.columns, open: table.open, named: true, seen: true}
 		if c.Infer != nil {
 			a.at(inWhere, func() {
 				for _, n := range c.Infer.IndexElems {

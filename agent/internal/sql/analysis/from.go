@@ -86,7 +86,7 @@ func (a *analysis) stored(v *pg.RangeVar) *item {
 
 func (a *analysis) aliased(out *item, v *pg.RangeVar) {
 	if v.Alias != nil {
-		out.name, out.plain = v.Alias.Aliasname, false
+		out.name, out.of, out.plain = v.Alias.Aliasname, v.Relname, false
 		a.alias(out, v.Alias, v.Relname)
 	}
 }

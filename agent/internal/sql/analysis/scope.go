@@ -32,6 +32,7 @@ const (
 // item is what FROM, or a join in it, gives a name and columns.
 type item struct {
 	name    string
+	of      string // what an alias stands for, a table or a query of WITH
 	columns []itemColumn
 	open    bool   // there may be columns that are not known
 	table   bool   // it may have system columns
@@ -208,16 +209,26 @@ func (a *analysis) item(name string, at int32) (*item, *scope) {
 		}
 		return i, s
 	}
+	a.noItem(name, at)
+	return nil, nil
+}
+
+// noItem says that nothing is known by a name, and what may have been meant.
+func (a *analysis) noItem(name string, at int32) {
 	for s := a.scope; s != nil; s = s.parent {
 		for _, i := range s.all {
-			if i.name == name {
-				a.hinted("42P01", at, fmt.Sprintf("There is an entry for table \"%s\", but it cannot be referenced from this part of the query.", name), "invalid reference to FROM-clause entry for table \"%s\"", name)
-				return nil, nil
+			if i.name != name && i.of != name {
+				continue
 			}
+			hint := fmt.Sprintf("There is an entry for table \"%s\", but it cannot be referenced from this part of the query.", name)
+			if visible, _ := a.named(i.name); i.name != name && visible == i {
+				hint = fmt.Sprintf("Perhaps you meant to reference the table alias \"%s\".", i.name)
+			}
+			a.hinted("42P01", at, hint, "invalid reference to FROM-clause entry for table \"%s\"", name)
+			return
 		}
 	}
 	a.refuse("42P01", at, "missing FROM-clause entry for table \"%s\"", name)
-	return nil, nil
 }
 
 func (a *analysis) detail(text string) {

@@ -137,7 +137,10 @@ func (s *tableScan) open(ctx context.Context, a *queryplan.Access) error {
 	if err != nil || empty {
 		return err
 	}
-	s.rows, err = s.run.scan(ctx, s.table, kv.ScanRequest{Start: start, End: end})
+	rows, err := s.run.scan(ctx, s.table, kv.ScanRequest{Start: start, End: end})
+	if err == nil {
+		s.rows = &tidyScan{Rows: rows}
+	}
 	return err
 }
 

@@ -2,6 +2,9 @@ package exec
 
 import (
 	"bytes"
+	"context"
+	"errors"
+	"io"
 	"slices"
 
 	"github.com/nodedb/nodedb/agent/internal/kv"
@@ -58,7 +61,7 @@ func (t *tidy) add(row kv.Row) (more bool, err error) {
 
 // end gives the rows that were held back.
 func (t *tidy) end() error {
-	slices.SortStableFunc(t.rows, func(a, b kv.Row) int { return bytes.Compare(a.Key, b.Key) })
+	sortByKey(t.rows)
 	_, err := t.flush()
 	return err
 }
@@ -71,4 +74,40 @@ func (t *tidy) flush() (more bool, err error) {
 	}
 	t.rows = nil
 	return more, err
+}
+
+func sortByKey(rows []kv.Row) {
+	slices.SortStableFunc(rows, func(a, b kv.Row) int { return bytes.Compare(a.Key, b.Key) })
+}
+
+// tidyScan gives the engine the rows of a small table in the order of their keys, as tidy does:
+// array_agg and its like are made in the order in which rows come.
+type tidyScan struct {
+	Rows
+	begun bool
+}
+
+// Next returns the first rows together, or what came before there were too many of them.
+func (t *tidyScan) Next(ctx context.Context) ([]kv.Row, error) {
+	if t.begun {
+		return t.Rows.Next(ctx)
+	}
+	t.begun = true
+	var first []kv.Row
+	var size int64
+	for len(first) <= tidyRows && size <= tidyBytes {
+		rows, err := t.Rows.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			sortByKey(first)
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		first = append(first, rows...)
+		for _, row := range rows {
+			size += row.Size()
+		}
+	}
+	return first, nil
 }

@@ -422,7 +422,7 @@ func (p *Planner) conflict(s *pg.InsertStmt, ins *Insert) error {
 		return nil
 	}
 	scope := tableScope(ins.Table, s.GetRelation().GetAlias().GetAliasname())
-	scope.relations = append(scope.relations, relation{alias: "excluded", table: ins.Table, offset: len(ins.Table.Columns), qualifiedOnly: true})
+	scope.relations = append(scope.relations, relation{alias: "excluded", table: ins.Table, offset: len(ins.Table.Columns)})
 	c := p.compiler(scope)
 	set, err := c.assignments(on.GetTargetList(), ins.Table, ins.Defaults)
 	if err == nil {

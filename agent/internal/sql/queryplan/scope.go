@@ -20,7 +20,7 @@ type relation struct {
 	role string
 	// shown are the columns of a view of the table, in place of the table's own.
 	shown []shownColumn
-	// qualifiedOnly relations (excluded) are found only by their alias.
+	// qualifiedOnly relations are found only by their alias.
 	qualifiedOnly bool
 }
 

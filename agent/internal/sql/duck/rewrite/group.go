@@ -131,7 +131,7 @@ func (r *relation) keyedBy(names map[string]bool) bool {
 			return false
 		}
 	}
-	return true
+	return len(r.scan.Table.Key) > 0
 }
 
 // own finds the one FROM item of this very query that a column is of.
