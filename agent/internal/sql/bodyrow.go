@@ -189,7 +189,7 @@ func (f *frame) writeJSON(out *strings.Builder, v datum.Datum) error {
 		out.WriteString("null")
 	case v.Type == datum.JSON || v.Type == datum.JSONB:
 		out.WriteString(v.Text())
-	case v.Type.IsArray():
+	case v.Type.IsArray() && len(v.A.Dims) == 0:
 		out.WriteByte('[')
 		for i, e := range v.A.Values {
 			if i > 0 {

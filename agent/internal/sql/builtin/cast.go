@@ -135,7 +135,7 @@ func arrayConversion(from, to datum.Type) (Converter, bool) {
 				return datum.Datum{}, err
 			}
 		}
-		return datum.MakeArray(to.Elem(), out), nil
+		return datum.MakeArrayOf(to.Elem(), out, v.A.Dims), nil
 	}, ok
 }
 

@@ -2,7 +2,6 @@ package datum
 
 import (
 	"encoding/binary"
-	"strconv"
 	"strings"
 )
 
@@ -16,18 +15,16 @@ func appendArrayText(dst []byte, d Datum, style *Style) []byte {
 		}
 		return dst
 	}
-	dst = append(dst, '{')
-	for i, v := range d.A.Values {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		if v.Null {
-			dst = append(dst, "NULL"...)
-			continue
-		}
-		dst = AppendElement(dst, string(AppendStyled(nil, v, style)))
+	dims := d.A.Dimensions()
+	if len(d.A.Dims) > 0 {
+		dst = appendBounds(dst, d.A.Dims)
 	}
-	return append(dst, '}')
+	return d.A.appendNested(dst, dims, "{}", func(dst []byte, v Datum) []byte {
+		if v.Null {
+			return append(dst, "NULL"...)
+		}
+		return AppendElement(dst, string(AppendStyled(nil, v, style)))
+	})
 }
 
 // AppendElement appends the text of an element as arrays have it: in quotes, if it needs them.
@@ -45,134 +42,6 @@ func AppendElement(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
-// errDimensions refuses an array that PostgreSQL has and this package has not.
-func errDimensions() *Error {
-	return errorf(codeNotSupported, "arrays of more than one dimension, or that do not begin at 1, are not supported")
-}
-
-// parseBounds reads the [1:3]= in front of an array; n is -1 without.
-func parseBounds(s string) (rest string, n int, err error) {
-	if !strings.HasPrefix(s, "[") {
-		return s, -1, nil
-	}
-	bounds, rest, ok := strings.Cut(s, "=")
-	bounds = strings.TrimSpace(bounds)
-	lower, upper, two := strings.Cut(strings.TrimPrefix(strings.TrimSuffix(bounds, "]"), "["), ":")
-	if !ok || !strings.HasSuffix(bounds, "]") {
-		return "", 0, errorf(codeInvalidText, "malformed array literal: %q", clip(s))
-	}
-	n, bad := strconv.Atoi(upper)
-	if !two || lower != "1" || bad != nil {
-		return "", 0, errDimensions()
-	}
-	return strings.TrimSpace(rest), n, nil
-}
-
-// nested reports whether the braces of s, which has some within, are in pairs.
-func nested(s string) bool {
-	depth, quoted := 0, false
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{':
-			depth++
-		case c == '}':
-			if depth--; depth < 0 {
-				return false
-			}
-		}
-	}
-	return depth == 0 && !quoted
-}
-
-// parseArrayText reads a one-dimensional array literal.
-func (r *Reading) parseArrayText(t Type, s string) (Datum, error) {
-	bad := errorf(codeInvalidText, "malformed array literal: %q", clip(s))
-	text, count, err := parseBounds(strings.TrimSpace(s))
-	if err != nil {
-		return Datum{}, err
-	}
-	if !strings.HasPrefix(text, "{") && count < 0 {
-		bad.Detail = `Array value must start with "{" or dimension information.`
-	}
-	if len(text) < 2 || text[0] != '{' || text[len(text)-1] != '}' {
-		return Datum{}, bad
-	}
-	text = text[1 : len(text)-1]
-	if strings.HasPrefix(strings.TrimSpace(text), "{") && nested(text) {
-		return Datum{}, errDimensions()
-	}
-	values := []Datum{}
-	if strings.TrimSpace(text) == "" && count < 0 {
-		return MakeArray(t.Elem(), values), nil
-	}
-	for {
-		elem, quoted, rest, ok := scanElement(text)
-		if !ok {
-			return Datum{}, bad
-		}
-		if !quoted && strings.EqualFold(elem, "null") {
-			values = append(values, MakeNull(t.Elem()))
-		} else {
-			v, err := r.Parse(t.Elem(), elem)
-			if err != nil {
-				return Datum{}, err
-			}
-			values = append(values, v)
-		}
-		if rest == "" {
-			if count >= 0 && count != len(values) {
-				return Datum{}, bad
-			}
-			return MakeArray(t.Elem(), values), nil
-		}
-		text = rest[1:] // the comma
-	}
-}
-
-// scanElement reads one element; rest begins with a comma or is empty.
-func scanElement(s string) (elem string, quoted bool, rest string, ok bool) {
-	s = strings.TrimLeft(s, " \t\n\r\v\f")
-	var b strings.Builder
-	if strings.HasPrefix(s, `"`) {
-		for i := 1; i < len(s); i++ {
-			switch s[i] {
-			case '\\':
-				if i++; i == len(s) {
-					return "", false, "", false
-				}
-				b.WriteByte(s[i])
-			case '"':
-				rest = strings.TrimLeft(s[i+1:], " \t\n\r\v\f")
-				return b.String(), true, rest, rest == "" || rest[0] == ','
-			default:
-				b.WriteByte(s[i])
-			}
-		}
-		return "", false, "", false
-	}
-	for i := 0; i < len(s); i++ {
-		switch s[i] {
-		case '{', '}', '"':
-			return "", false, "", false
-		case ',':
-			elem = strings.TrimSpace(b.String())
-			return elem, false, s[i:], elem != ""
-		case '\\':
-			if i++; i == len(s) {
-				return "", false, "", false
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	elem = strings.TrimSpace(b.String())
-	return elem, false, "", elem != ""
-}
-
 func appendArrayBinary(dst []byte, d Datum) []byte {
 	elem := d.Type.Elem()
 	if len(d.A.Values) == 0 {
@@ -185,11 +54,14 @@ func appendArrayBinary(dst []byte, d Datum) []byte {
 			nulls = 1
 		}
 	}
-	dst = binary.BigEndian.AppendUint32(dst, 1)
+	dims := d.A.Dimensions()
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(dims)))
 	dst = binary.BigEndian.AppendUint32(dst, nulls)
 	dst = binary.BigEndian.AppendUint32(dst, elem.OID())
-	dst = binary.BigEndian.AppendUint32(dst, uint32(len(d.A.Values)))
-	dst = binary.BigEndian.AppendUint32(dst, 1)
+	for _, m := range dims {
+		dst = binary.BigEndian.AppendUint32(dst, uint32(m.Size))
+		dst = binary.BigEndian.AppendUint32(dst, uint32(m.Lower))
+	}
 	for _, v := range d.A.Values {
 		dst = appendSized(dst, v)
 	}
@@ -212,25 +84,27 @@ func parseArrayBinary(t Type, b []byte) (Datum, error) {
 	if len(b) < 12 {
 		return Datum{}, bad
 	}
-	dims, oid := binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[8:])
-	if dims == 0 && len(b) == 12 {
-		return MakeArray(t.Elem(), []Datum{}), nil
-	}
-	if dims > 1 {
-		return Datum{}, errDimensions()
+	count, oid := binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[8:])
+	if count > maxDimensions {
+		return Datum{}, tooManyDimensions(int(count))
 	}
 	elem, ok := TypeByOID(oid)
 	if oid == t.Elem().OID() { // also of an enum
 		elem, ok = t.Elem(), true
 	}
-	if dims != 1 || len(b) < 20 || !ok || elem != t.Elem() && !(elem.IsString() && t.Elem().IsString()) {
+	if len(b) < 12+8*int(count) || count > 0 && (!ok || elem != t.Elem() && !(elem.IsString() && t.Elem().IsString())) {
 		return Datum{}, bad
 	}
-	if binary.BigEndian.Uint32(b[16:]) != 1 {
-		return Datum{}, errDimensions()
+	dims := make([]Dimension, count)
+	for i := range dims {
+		at := b[12+8*i:]
+		dims[i] = Dimension{Size: int32(binary.BigEndian.Uint32(at)), Lower: int32(binary.BigEndian.Uint32(at[4:]))}
 	}
-	n := int64(binary.BigEndian.Uint32(b[12:]))
-	b = b[20:]
+	n, err := checkDimensions(dims)
+	if err != nil {
+		return Datum{}, err
+	}
+	b = b[12+8*count:]
 	if n*4 > int64(len(b)) {
 		return Datum{}, bad
 	}
@@ -257,5 +131,5 @@ func parseArrayBinary(t Type, b []byte) (Datum, error) {
 	if len(b) != 0 {
 		return Datum{}, bad
 	}
-	return MakeArray(t.Elem(), values), nil
+	return MakeArrayOf(t.Elem(), values, dims), nil
 }

@@ -43,9 +43,11 @@ type Datum struct {
 	A      *Elements
 }
 
-// Elements are the values of a one-dimensional array.
+// Elements are the values of an array, the last subscript running fastest.
 type Elements struct {
 	Values []Datum
+	// Dims are the dimensions; nil: there is one, which begins at 1, or there are no elements.
+	Dims []Dimension
 }
 
 // The epoch of Date and Timestamp against Unix's.
@@ -115,6 +117,15 @@ func MakeArray(elem Type, values []Datum) Datum {
 	return Datum{Type: elem | Array, A: &Elements{Values: values}}
 }
 
+// MakeArrayOf returns an array of some dimensions, of which values are all elements; the
+// caller gives both away.
+func MakeArrayOf(elem Type, values []Datum, dims []Dimension) Datum {
+	if len(values) == 0 || len(dims) == 0 || len(dims) == 1 && dims[0].Lower == 1 {
+		dims = nil
+	}
+	return Datum{Type: elem | Array, A: &Elements{Values: values, Dims: dims}}
+}
+
 // Unpadded returns the characters of a Bpchar that count: it is compared, and becomes
 // text, without the blanks at its end.
 func (d Datum) Unpadded() string { return strings.TrimRight(d.S, " ") }
@@ -181,15 +192,6 @@ func compareFloats(a, b float64) int {
 		return btoi(an) - btoi(bn)
 	}
 	return cmp.Compare(a, b)
-}
-
-func compareArrays(a, b *Elements) int {
-	for i := range min(len(a.Values), len(b.Values)) {
-		if c := Compare(a.Values[i], b.Values[i]); c != 0 {
-			return c
-		}
-	}
-	return cmp.Compare(len(a.Values), len(b.Values))
 }
 
 // numericRank orders the forms of a numeric: -Infinity, finite, Infinity, NaN.

@@ -60,6 +60,8 @@ func TestTextForms(t *testing.T) {
 		{Int4 | Array, "{1,NULL,3}", "{1,NULL,3}"}, {Text | Array, `{a,"b c","d\"e",""}`, `{a,"b c","d\"e",""}`}, {Int8 | Array, "{}", "{}"},
 		{Int4 | Array, " [1:2]={ 7 , 8 } ", "{7,8}"}, {Text | Array, `{"NULL",nUlL,a b,"{}"}`, `{"NULL",NULL,"a b","{}"}`}, {Bool | Array, "{true,f}", "{t,f}"},
 		{Numeric | Array, "{1.50,NaN,-Infinity}", "{1.50,NaN,-Infinity}"}, {Bytea | Array, `{"\\x00ff",""}`, `{"\\x00ff","\\x"}`},
+		{Int4 | Array, "{{1,2},{3,NULL}}", "{{1,2},{3,NULL}}"}, {Text | Array, ` [0:1] [-1:0] = { {"a b", "null"} ,{ c\,d , null}}`, `[0:1][-1:0]={{"a b","null"},{"c,d",NULL}}`},
+		{Int4 | Array, "[0:1]={1,2}", "[0:1]={1,2}"}, {Int4 | Array, "[2]={1,2}", "{1,2}"}, {Float8 | Array, "[1:1][-2:-1]={{1,2}}", "[1:1][-2:-1]={{1,2}}"}, {Int4 | Array, "{{{1},{2}}}", "{{{1},{2}}}"},
 		{Timestamptz | Array, `{"2024-02-29 13:14:15+02",infinity}`, `{"2024-02-29 11:14:15+00",infinity}`},
 		{JSONB | Array, `{"{\"b\":1}","[]"}`, `{"{\"b\": 1}",[]}`}, {UUID | Array, "{a0eebc999c0b4ef8bb6d6bb9bd380a11}", "{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}"},
 	} {
@@ -92,7 +94,8 @@ func TestRefusals(t *testing.T) {
 		{Time, "25:00", "22008"}, {Inet, "192.168.1", "22P02"}, {Inet, "1.2.3.4/33", "22P02"}, {Inet, "1.2.3.4/", "22P02"}, {Inet, "::1%eth0", "22P02"}, {Inet, " 1.2.3.4", "22P02"}, {Inet, "1.2.3.256", "22P02"},
 		{Inet, "1.2.3.4.5", "22P02"}, {Cidr, "10.1.2.3/8", "22P02"}, {Cidr, "1:2::/16", "22P02"}, {Cidr, "", "22P02"}, {Bit, "12", "22P02"}, {Bit, "xg", "22P02"}, {Bit, "x\x10", "22P02"}, {Time, "x", "22007"}, {Timetz, "2024-01-01", "22007"}, {Interval, "P", "22007"}, {Interval, "P1H", "22007"}, {Interval, "1:2:3:4", "22007"},
 		{Time, "13:00 PM", "22008"}, {JSON, "{", "22P02"}, {Interval, "2562047788:00:54.775808", "22015"}, {Int4 | Array, "{1,2", "22P02"}, {Int4 | Array, "{1,,2}", "22P02"},
-		{Int4 | Array, "{{1,2},{3,4}}", "0A000"}, {Int4 | Array, "{{1,2}", "22P02"}, {Int4 | Array, "[0:1]={1,2}", "0A000"}, {Int4 | Array, "[1:3]={1,2}", "22P02"},
+		{Int4 | Array, "{{1,2},{3}}", "22P02"}, {Int4 | Array, "{{1,2}", "22P02"}, {Int4 | Array, "{{},{}}", "22P02"}, {Int4 | Array, "[2:1]={}", "2202E"}, {Int4 | Array, "{{1},2}", "22P02"},
+		{Int4 | Array, "{{{{{{{1}}}}}}}", "54000"}, {Int4 | Array, "{{{1}},{2}}", "0A000"}, {Int4 | Array, "[2147483647:2147483647]={1}", "54000"}, {Int4 | Array, "[1:3]={1,2}", "22P02"},
 		{Int4 | Array, "[1:2]{1,2}", "22P02"}, {Int4 | Array, "{1,x}", "22P02"}, {Text | Array, `{"a"b}`, "22P02"}, {Int4 | Array, "{1,2}x", "22P02"},
 	} {
 		d, err := ParseText(c.typ, c.in, nil)
@@ -172,7 +175,7 @@ func ordered(t testing.TB) map[Type][]Datum {
 		Timetz:   {"00:00+15:59:59", "12:00+02", "12:00+01", "11:00+00", "12:00:00.000001+01", "24:00-15:59:59"},
 		Interval: {"-178000000 years", "-1 mon -1 day", "-30 days -00:00:00.000001", "-1 mon", "-1 day", "-00:00:00.000001", "0", "00:00:00.000001", "23:59:59", "1 day", "1 mon", "1 mon 00:00:01", "31 days", "2562047788:00:54.775807", "178000000 years"},
 		Bpchar:   {"", "a", "a\x01", "a b", "b"}, Char: {"", "1", "a"}, Name: {"", "a", "b"},
-		Int4 | Array: {"{}", "{-5}", "{-5,1}", "{-5,NULL}", "{0}", "{0,0}", "{NULL}", "{NULL,1}"}, Text | Array: {"{}", `{""}`, `{"","b"}`, "{a}", "{a,a}", "{a\x01}", "{aa}", "{NULL}"},
+		Int4 | Array: {"{}", "{-5}", "[-3:-2]={-5,1}", "[0:1]={-5,1}", "{-5,1}", "[2:3]={-5,1}", "{{-5,1}}", "[1:1][2:3]={{-5,1}}", "{{-5},{1}}", "{{{-5,1}}}", "{-5,1,0}", "{-5,NULL}", "{0}", "{0,0}", "{NULL}", "{NULL,1}"}, Text | Array: {"{}", `{""}`, `{"","b"}`, "{a}", "{a,a}", "{a\x01}", "{aa}", "{NULL}"},
 		Numeric | Array: {"{-1.01}", "{-1}", "{0}", "{0,0}", "{0.001}", "{NaN}"}, Bool | Array: {"{f}", "{f,f}", "{f,t}", "{t}"},
 	}
 	out := map[Type][]Datum{Bytea: {MakeString(Bytea, ""), MakeString(Bytea, "\x00"), MakeString(Bytea, "\x00\x00"), MakeString(Bytea, "\x00\x01"), MakeString(Bytea, "\x01"), MakeString(Bytea, "\xff")}}

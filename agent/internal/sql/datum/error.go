@@ -28,6 +28,8 @@ const (
 	codeCorrupt        = "XX001" // data_corrupted
 	codeNotSupported   = "0A000" // feature_not_supported
 	codeTooManyNesting = "54001" // statement_too_complex
+	codeTooMany        = "54000" // program_limit_exceeded
+	codeArray          = "2202E" // array_subscript_error
 	codeWider          = "40001" // serialization_failure
 )
 

@@ -40,7 +40,7 @@ func AppendExact(dst []byte, d *Datum) []byte {
 		dst = appendExactDecimal(dst, d.D)
 	}
 	if d.A != nil {
-		dst = binary.AppendUvarint(dst, uint64(len(d.A.Values)))
+		dst = binary.AppendUvarint(appendDimensions(dst, d.A.Dims), uint64(len(d.A.Values)))
 		for i := range d.A.Values {
 			dst = AppendExact(dst, &d.A.Values[i])
 		}
@@ -94,12 +94,21 @@ func (r *exactReader) datum() Datum {
 		d.D = r.decimal()
 	}
 	if flags[0]&exactArray != 0 {
-		d.A = &Elements{}
+		d.A = &Elements{Dims: r.dimensions()}
 		for n := r.unsigned(); n > 0 && !r.bad; n-- {
 			d.A.Values = append(d.A.Values, r.datum())
 		}
 	}
 	return d
+}
+
+func (r *exactReader) dimensions() []Dimension {
+	dims, rest, ok := takeDimensions(r.b)
+	if r.bad = r.bad || !ok; r.bad {
+		return nil
+	}
+	r.b = rest
+	return dims
 }
 
 func (r *exactReader) decimal() *apd.Decimal {

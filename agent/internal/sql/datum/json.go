@@ -221,18 +221,12 @@ func NormalizeJSONB(text []byte) (Datum, error) {
 func AppendAsJSON(dst []byte, d Datum, loc *time.Location) []byte {
 	switch {
 	case d.Type.IsArray() && !d.Type.IsVector():
-		dst = append(dst, '[')
-		for i, v := range d.A.Values {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
+		return d.A.appendNested(dst, d.A.Dimensions(), "[]", func(dst []byte, v Datum) []byte {
 			if v.Null {
-				dst = append(dst, "null"...)
-			} else {
-				dst = AppendAsJSON(dst, v, loc)
+				return append(dst, "null"...)
 			}
-		}
-		return append(dst, ']')
+			return AppendAsJSON(dst, v, loc)
+		})
 	case d.Type == Bool:
 		return strconv.AppendBool(dst, d.I != 0)
 	case d.Type == JSON, d.Type == JSONB:

@@ -15,8 +15,8 @@ const (
 	keyNull  = 0xfe
 )
 
-// Escapes inside strings: 0x00 is written 0x00 0xff, the end 0x00 0x01. Arrays end
-// with keyEnd alone: no element begins with less.
+// Escapes inside strings: 0x00 is written 0x00 0xff, the end 0x00 0x01. Elements of arrays
+// end with keyEnd: no element begins with less.
 const (
 	keyEscaped = 0xff
 	keyEnd     = 0x01
@@ -77,33 +77,6 @@ func appendKeyInt(dst []byte, i int64) []byte {
 }
 
 func keyInt(b []byte) int64 { return int64(binary.BigEndian.Uint64(b) ^ (1 << 63)) }
-
-func appendArrayKey(dst []byte, a *Elements) ([]byte, error) {
-	var err error
-	for _, v := range a.Values {
-		if dst, err = AppendKey(dst, v); err != nil {
-			return nil, err
-		}
-	}
-	return append(dst, keyEnd), nil
-}
-
-func decodeArrayKey(elem Type, b []byte) (Datum, []byte, error) {
-	values := []Datum{}
-	for {
-		if len(b) == 0 {
-			return Datum{}, nil, errKeyTruncated
-		}
-		if b[0] == keyEnd {
-			return MakeArray(elem, values), b[1:], nil
-		}
-		v, rest, err := DecodeKey(elem, b)
-		if err != nil {
-			return Datum{}, nil, err
-		}
-		values, b = append(values, v), rest
-	}
-}
 
 func appendKeyString(dst []byte, s string) []byte {
 	for i := 0; i < len(s); i++ {

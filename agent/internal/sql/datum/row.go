@@ -27,6 +27,7 @@ const (
 	tagArray    = 9  // uvarint length, then the elements, each a tag and a value
 	tagInterval = 10 // 16 bytes, PostgreSQL's binary form
 	tagTimetz   = 11 // 12 bytes, PostgreSQL's binary form
+	tagDims     = 12 // as tagArray, with the dimensions before the elements
 )
 
 // RowColumn says which column of a row is wanted, as what, and where it goes.
@@ -59,10 +60,14 @@ func appendValue(dst []byte, d Datum) []byte {
 	}
 	if d.Type.IsArray() {
 		var elements []byte
+		tag := byte(tagArray)
+		if len(d.A.Dims) > 0 {
+			tag, elements = tagDims, appendDimensions(nil, d.A.Dims)
+		}
 		for _, v := range d.A.Values {
 			elements = appendValue(elements, v)
 		}
-		dst = binary.AppendUvarint(append(dst, tagArray), uint64(len(elements)))
+		dst = binary.AppendUvarint(append(dst, tag), uint64(len(elements)))
 		return append(dst, elements...)
 	}
 	switch d.Type {
@@ -176,7 +181,7 @@ func splitValue(b []byte) (value, rest []byte, err error) {
 		n += 16
 	case tagTimetz:
 		n += 12
-	case tagBytes, tagDecimal, tagArray:
+	case tagBytes, tagDecimal, tagArray, tagDims:
 		size, w := binary.Uvarint(b[1:])
 		if w <= 0 || size > uint64(len(b)) {
 			return nil, nil, errRow()
@@ -198,7 +203,14 @@ func decodeValue(t Type, b []byte) (Datum, error) {
 		return MakeNull(t), nil
 	case tag == tagArray && t.IsArray():
 		_, n := binary.Uvarint(b[1:])
-		return decodeElements(t.Elem(), b[1+n:])
+		return decodeElements(t.Elem(), b[1+n:], nil)
+	case tag == tagDims && t.IsArray():
+		_, n := binary.Uvarint(b[1:])
+		dims, elements, ok := takeDimensions(b[1+n:])
+		if !ok {
+			return Datum{}, errRow()
+		}
+		return decodeElements(t.Elem(), elements, dims)
 	case (tag == tagFalse || tag == tagTrue) && t == Bool:
 		return MakeBool(tag == tagTrue), nil
 	case tag == tagInterval && t == Interval, tag == tagTimetz && t == Timetz:
@@ -241,7 +253,7 @@ func decodeValue(t Type, b []byte) (Datum, error) {
 }
 
 // decodeElements reads what an array holds.
-func decodeElements(elem Type, b []byte) (Datum, error) {
+func decodeElements(elem Type, b []byte, dims []Dimension) (Datum, error) {
 	values := []Datum{}
 	for len(b) > 0 {
 		value, rest, err := splitValue(b)
@@ -254,7 +266,10 @@ func decodeElements(elem Type, b []byte) (Datum, error) {
 		}
 		values, b = append(values, v), rest
 	}
-	return MakeArray(elem, values), nil
+	if n, err := checkDimensions(dims); len(dims) > 0 && (err != nil || n != int64(len(values))) {
+		return Datum{}, errRow()
+	}
+	return MakeArrayOf(elem, values, dims), nil
 }
 
 // holds reports whether i is among the values of t.

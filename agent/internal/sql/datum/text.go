@@ -395,7 +395,9 @@ func ApplyModifier(d Datum, modifier int32, explicit bool) (Datum, error) {
 				return Datum{}, err
 			}
 		}
-		return MakeArray(d.Type.Elem(), values), nil
+		out := MakeArrayOf(d.Type.Elem(), values, d.A.Dims)
+		out.Type = d.Type
+		return out, nil
 	}
 	switch d.Type {
 	case Numeric:

@@ -64,6 +64,9 @@ func appendDatum(b *frame.Batch, i int, d *datum.Datum) error {
 }
 
 func appendList(b *frame.Batch, i int, d *datum.Datum) error {
+	if err := d.A.Plain(); err != nil {
+		return err
+	}
 	one := columnar.ElementBatch(b.Columns[i].Type)
 	elements := make([]*string, len(d.A.Values))
 	for k := range elements {

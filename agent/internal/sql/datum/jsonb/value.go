@@ -3,6 +3,7 @@ package jsonb
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +31,14 @@ func textOf(d datum.Datum, loc *time.Location) (string, error) {
 			if list[i], err = textOf(v, loc); err != nil {
 				return "", err
 			}
+		}
+		dims := d.A.Dimensions()
+		for n := len(dims) - 1; n > 0; n-- {
+			var outer []string
+			for part := range slices.Chunk(list, int(dims[n].Size)) {
+				outer = append(outer, Array(part))
+			}
+			list = outer
 		}
 		return Array(list), nil
 	}

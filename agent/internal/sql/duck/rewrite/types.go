@@ -273,6 +273,9 @@ func constantOf(d datum.Datum) (*pg.Node, error) {
 	case d.Type.IsEnum():
 		return call("unhex", text(hex.EncodeToString([]byte(datum.EnumKey(d))))), nil
 	case d.Type.IsArray():
+		if err := d.A.Plain(); err != nil {
+			return nil, unsupported(0, "an array of more than one dimension, or that does not begin at 1, in this statement")
+		}
 		a := &pg.A_ArrayExpr{Location: -1}
 		for _, v := range d.A.Values {
 			if v.Type == datum.Numeric && !v.Null && v.D.Exponent < -frame.NumericScale {

@@ -123,6 +123,9 @@ func appendBuiltin(out *frame.Batch, v datum.Datum) error {
 	case v.Null:
 		out.Null(0)
 	case v.Type.IsArray():
+		if err := v.A.Plain(); err != nil {
+			return err
+		}
 		elements := make([]*string, len(v.A.Values))
 		for i := range v.A.Values {
 			if e := &v.A.Values[i]; !e.Null {
