@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/nodedb/nodedb/agent/internal/sql/builtin"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum/jsonb"
@@ -261,17 +262,5 @@ func (f *frame) withElement(ctx context.Context, t *syntax.BodyTarget, v *variab
 	case at.Null:
 		return now, &Error{Code: "22004", Message: "array subscript in assignment must not be null"}
 	}
-	var values []datum.Datum
-	if !now.Null {
-		values = slices.Clone(now.A.Values)
-	}
-	const most = 1 << 20
-	if n := at.I; n < 1 || n > most || len(values) == 0 && n > 1 {
-		return now, syntax.Unsupported("an array that does not begin at 1", "Assign the whole array.")
-	}
-	for int64(len(values)) < at.I {
-		values = append(values, datum.MakeNull(now.Type.Elem()))
-	}
-	values[at.I-1] = value
-	return datum.MakeArray(now.Type.Elem(), values), nil
+	return builtin.WithElement(now, at.I, value)
 }

@@ -59,7 +59,7 @@ var documents = []Function{
 			between = ",\n "
 		}
 		out := []byte{'['}
-		for i, v := range a[0].A.Values {
+		for i, v := range rows(a[0]) {
 			if i > 0 {
 				out = append(out, between...)
 			}
@@ -373,6 +373,12 @@ func stripNulls(dst []byte, j string) ([]byte, error) {
 func ofPairs(as datum.Type) func(*Env, []datum.Datum) (datum.Datum, error) {
 	return func(_ *Env, a []datum.Datum) (datum.Datum, error) {
 		list := a[0].A.Values
+		switch dims := a[0].A.Dimensions(); {
+		case len(dims) > 2:
+			return datum.Datum{}, fail("2202E", "wrong number of array subscripts")
+		case len(dims) == 2 && dims[1].Size != 2:
+			return datum.Datum{}, fail("2202E", "array must have two columns")
+		}
 		if len(list)%2 != 0 {
 			return datum.Datum{}, fail("2202E", "array must have even number of elements")
 		}
@@ -387,6 +393,9 @@ func ofPairs(as datum.Type) func(*Env, []datum.Datum) (datum.Datum, error) {
 // ofKeys makes an object of keys and of values.
 func ofKeys(as datum.Type) func(*Env, []datum.Datum) (datum.Datum, error) {
 	return func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+		if len(a[0].A.Dimensions()) > 1 || len(a[1].A.Dimensions()) > 1 {
+			return datum.Datum{}, fail("2202E", "wrong number of array subscripts")
+		}
 		if len(a[0].A.Values) != len(a[1].A.Values) {
 			return datum.Datum{}, fail("2202E", "mismatched array dimensions")
 		}

@@ -143,6 +143,8 @@ func (c *compiler) compile(n *pg.Node) (Expr, error) {
 		return c.valueFunction(n.SqlvalueFunction)
 	case *pg.Node_AArrayExpr:
 		return c.array(n.AArrayExpr)
+	case *pg.Node_AIndirection:
+		return c.indirection(n.AIndirection)
 	default:
 		return nil, errSlow
 	}
@@ -499,21 +501,5 @@ func (c *compiler) minMax(n *pg.MinMaxExpr) (Expr, error) {
 			}
 		}
 		return best, nil
-	}}, nil
-}
-
-func (c *compiler) array(n *pg.A_ArrayExpr) (Expr, error) {
-	if len(n.GetElements()) == 0 {
-		return nil, errSlow
-	}
-	args, t, err := c.unified(n.GetElements())
-	if err != nil {
-		return nil, err
-	}
-	if t.IsArray() || t == datum.Unknown {
-		return nil, errSlow
-	}
-	return &fn{typ: t | datum.Array, args: args, eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
-		return datum.MakeArray(t, append([]datum.Datum(nil), a...)), nil
 	}}, nil
 }

@@ -159,8 +159,10 @@ func worth(n *pg.Node) bool {
 	case *pg.Node_TypeCast:
 		return x.TypeCast.GetArg().GetAConst() == nil
 	case *pg.Node_BoolExpr, *pg.Node_NullTest, *pg.Node_BooleanTest, *pg.Node_AExpr, *pg.Node_CoalesceExpr,
-		*pg.Node_CaseExpr, *pg.Node_MinMaxExpr, *pg.Node_FuncCall:
+		*pg.Node_CaseExpr, *pg.Node_MinMaxExpr, *pg.Node_FuncCall, *pg.Node_AIndirection:
 		return true
+	case *pg.Node_AArrayExpr: // the engine has no arrays of arrays
+		return slices.ContainsFunc(x.AArrayExpr.GetElements(), func(e *pg.Node) bool { return e.GetAArrayExpr() != nil || e.GetTypeCast().GetTypeName().GetArrayBounds() != nil })
 	}
 	return false
 }
@@ -174,14 +176,14 @@ func (k *folding) constant(n *pg.Node) bool {
 	case *pg.Node_FuncCall:
 		f := x.FuncCall
 		called, ok := functionName(f)
-		if !ok || !builtin.Known(called.Name) || called.Name == "timezone" || len(f.GetArgs()) == 0 || f.GetOver() != nil || f.GetAggWithinGroup() {
+		if !ok || !builtin.Known(called.Name) && builtin.ArrayFunctions[called.Name] == "" || called.Name == "timezone" || len(f.GetArgs()) == 0 || f.GetOver() != nil || f.GetAggWithinGroup() {
 			return false
 		}
 		if k.functions != nil && len(k.functions(called)) > 0 {
 			return false
 		}
 	case *pg.Node_BoolExpr, *pg.Node_NullTest, *pg.Node_BooleanTest, *pg.Node_AExpr, *pg.Node_CoalesceExpr, *pg.Node_CaseExpr,
-		*pg.Node_CaseWhen, *pg.Node_MinMaxExpr, *pg.Node_AArrayExpr, *pg.Node_List, *pg.Node_TypeCast:
+		*pg.Node_CaseWhen, *pg.Node_MinMaxExpr, *pg.Node_AArrayExpr, *pg.Node_List, *pg.Node_TypeCast, *pg.Node_AIndirection, *pg.Node_AIndices:
 	default:
 		return false
 	}

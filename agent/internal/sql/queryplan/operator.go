@@ -65,6 +65,9 @@ func (c *compiler) binary(name string, n *pg.A_Expr) (Expr, error) {
 		e, err := jsonCall(f, []Expr{a, b})
 		return e, at(err, position)
 	}
+	if e, ok, err := arrayOperator(name, a, b); ok {
+		return e, at(err, position)
+	}
 	switch name {
 	case "=", "<>", "!=", "<", "<=", ">", ">=":
 		return compare(name, a, b)

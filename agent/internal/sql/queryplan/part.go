@@ -61,21 +61,27 @@ func (p *Planner) withPart(t *pg.ResTarget, before *pg.Node, table *catalog.Tabl
 	}
 	at := t.GetIndirection()[0].GetAIndices()
 	i, ok := table.ColumnIndex(t.GetName())
-	switch {
-	case !ok || at == nil || len(t.GetIndirection()) > 1 || t.GetVal().GetMultiAssignRef() != nil || t.GetVal().GetSetToDefault() != nil:
+	if !ok || at == nil || t.GetVal().GetMultiAssignRef() != nil || t.GetVal().GetSetToDefault() != nil {
 		return nil, refuse("this assignment to a part of a column")
-	case at.GetIsSlice() && (at.GetLidx() == nil || at.GetUidx() == nil):
-		return nil, refuse("assignment to a slice without both bounds")
 	}
 	column := table.Columns[i].Type
 	call := func(name string, args ...*pg.Node) *pg.Node {
 		return pg.MakeFuncCallNode([]*pg.Node{stringNode(name)}, args, t.GetLocation())
 	}
 	switch {
-	case column.IsArray() && at.GetIsSlice():
-		return call(builtin.AssignSlice, before, at.GetLidx(), at.GetUidx(), typed(t.GetVal(), column)), nil
+	case column.IsVector():
+		return nil, refuse("assignment to a part of a vector")
 	case column.IsArray():
-		return call(builtin.AssignElement, before, at.GetUidx(), typed(t.GetVal(), column.Elem())), nil
+		form, at, ok := subscripts(t.GetIndirection())
+		switch {
+		case !ok:
+			return nil, refuse("this assignment to a part of a column")
+		case form != "":
+			return call(builtin.AssignSlice, append([]*pg.Node{before, typed(t.GetVal(), column), pg.MakeAConstStrNode(form, -1)}, at...)...), nil
+		}
+		return call(builtin.AssignElement, append([]*pg.Node{before, typed(t.GetVal(), column.Elem())}, at...)...), nil
+	case len(t.GetIndirection()) > 1:
+		return nil, refuse("this assignment to a part of a column")
 	case column == datum.JSONB && !at.GetIsSlice() && at.GetUidx().GetAConst().GetSval() != nil:
 		empty := typed(pg.MakeAConstStrNode("{}", -1), datum.JSONB)
 		key := &pg.Node{Node: &pg.Node_AArrayExpr{AArrayExpr: &pg.A_ArrayExpr{Elements: []*pg.Node{at.GetUidx()}}}}
