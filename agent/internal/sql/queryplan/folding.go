@@ -162,7 +162,9 @@ func worth(n *pg.Node) bool {
 		*pg.Node_CaseExpr, *pg.Node_MinMaxExpr, *pg.Node_FuncCall, *pg.Node_AIndirection:
 		return true
 	case *pg.Node_AArrayExpr: // the engine has no arrays of arrays
-		return slices.ContainsFunc(x.AArrayExpr.GetElements(), func(e *pg.Node) bool { return e.GetAArrayExpr() != nil || e.GetTypeCast().GetTypeName().GetArrayBounds() != nil })
+		return slices.ContainsFunc(x.AArrayExpr.GetElements(), func(e *pg.Node) bool {
+			return e.GetAArrayExpr() != nil || e.GetTypeCast().GetTypeName().GetArrayBounds() != nil
+		})
 	}
 	return false
 }
