@@ -190,12 +190,9 @@ func (a *analysis) values(s *pg.SelectStmt) []*target {
 	})
 	var out []*target
 	for i, c := range columns {
-		e := c[0]
-		if len(c) > 1 || e.typ != unknown {
-			t, _ := a.common(c, "VALUES")
-			mod := modifier(a.bring(c, t, "VALUES"), t)
-			e = of(t, e.at, "").with(mod)
-		}
+		t, _ := a.common(c, "VALUES") // text of literals alone
+		mod := modifier(a.bring(c, t, "VALUES"), t)
+		e := of(t, c[0].at, "").with(mod)
 		out = append(out, &target{expr: e, name: "column" + itoa(i+1)})
 	}
 	return out

@@ -64,3 +64,15 @@ func EngineTime(d datum.Datum) (string, bool) {
 	}
 	return s, true
 }
+
+// Late reports whether PostgreSQL computes a function when rows are there, though its arguments
+// are constants: it asks how the session writes and reads values.
+func Late(name string) bool {
+	switch name {
+	case "to_char", "to_date", "to_number", "to_timestamp", "concat", "concat_ws", "format", "array_to_string", "array_to_json", "to_json", "to_jsonb",
+		"json_build_array", "json_build_object", "jsonb_build_array", "jsonb_build_object", "quote_literal", "quote_nullable",
+		"convert", "convert_from", "convert_to", "row_to_json":
+		return true
+	}
+	return false
+}

@@ -60,7 +60,7 @@ func (c *compiler) position(location int32) int {
 func (c *compiler) expr(n *pg.Node) (Expr, error) {
 	e, err := c.compile(n)
 	if err == nil {
-		e = constantOf(e)
+		e = settled(e)
 	}
 	switch f := e.(type) {
 	case *fn:
@@ -451,8 +451,18 @@ func unify(args []Expr) ([]Expr, datum.Type, error) {
 }
 
 func (c *compiler) caseWhen(n *pg.CaseExpr) (Expr, error) {
+	var of Expr
 	if n.GetArg() != nil {
-		return nil, errSlow
+		var err error
+		if of, err = c.expr(n.GetArg()); err == nil && of.Type() == datum.Unknown {
+			of, err = coerce(of, datum.Text)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !isConst(of) { // which is computed once
+			return nil, errSlow
+		}
 	}
 	e := &caseExpr{}
 	decided := false // a condition before is always true
@@ -462,7 +472,14 @@ func (c *compiler) caseWhen(n *pg.CaseExpr) (Expr, error) {
 		if err != nil {
 			return nil, err
 		}
-		if cond, err = c.condition(cond, when.GetExpr()); err != nil {
+		if of != nil {
+			if cond, err = compare("=", of, cond); err == nil {
+				cond = settled(cond)
+			}
+		} else {
+			cond, err = c.condition(cond, when.GetExpr())
+		}
+		if err != nil {
 			return nil, err
 		}
 		k, constant := cond.(*Const)

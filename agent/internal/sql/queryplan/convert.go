@@ -49,7 +49,7 @@ func convert(e Expr, t datum.Type, modifier int32, how datum.CastContext) (Expr,
 		position = k.position
 	}
 	widening := modifier < 0 && (datum.SameValue(from, t) || from.IsInt() && t.IsInt() || from.IsString() && t.IsString() || from.IsFloat() && t.IsFloat())
-	out := &fn{name: "cast " + strconv.Itoa(int(modifier)), typ: t, args: []Expr{e}, strict: true, widening: widening, stable: styled(from, t), eval: func(env *Env, a []datum.Datum) (datum.Datum, error) {
+	out := &fn{name: "cast " + strconv.Itoa(int(modifier)), typ: t, args: []Expr{e}, strict: true, widening: widening, stable: styled(from, t), late: spelledLate(from, t), eval: func(env *Env, a []datum.Datum) (datum.Datum, error) {
 		v, err := f(env.asBuiltin(), a[0])
 		if err != nil {
 			return v, at(err, position)
@@ -57,6 +57,9 @@ func convert(e Expr, t datum.Type, modifier int32, how datum.CastContext) (Expr,
 		return datum.ApplyModifier(v, modifier, how == datum.Explicit)
 	}}
 	if zoned(from, t) {
+		if k := zonedLiteral(e, t, modifier); k != nil {
+			return k, nil
+		}
 		return out, nil // depends on the session's time zone
 	}
 	folded, err := fold(out)
@@ -77,6 +80,13 @@ func styled(from, to datum.Type) bool {
 	return zoned(from, to) || clock(from) != clock(to)
 }
 
+// spelledLate reports whether PostgreSQL reads or writes such values when rows are there: the
+// texts of arrays and of enums.
+func spelledLate(from, to datum.Type) bool {
+	spelled := func(t datum.Type) bool { return t.IsArray() || t.IsEnum() }
+	return from.IsArray() != to.IsArray() || spelled(from) != spelled(to)
+}
+
 // asksSession reports whether a literal cannot be read without the session: 'today', or what its
 // order of dates decides.
 func asksSession(t datum.Type, literal Expr) bool {
@@ -95,6 +105,26 @@ func zoned(from, to datum.Type) bool {
 		return true
 	}
 	return (from.Elem() == datum.Timestamptz) != (to.Elem() == datum.Timestamptz)
+}
+
+// zonedLiteral is what a literal is that names its zone, or a time of all zones; nil: it is none.
+func zonedLiteral(e Expr, t datum.Type, modifier int32) *Const {
+	k, ok := e.(*Const)
+	if !ok || k.Value.Type != datum.Unknown || t.IsArray() {
+		return nil
+	}
+	here, err := datum.ParseText(t, k.Value.S, time.UTC)
+	if err != nil {
+		return nil
+	}
+	there, err := datum.ParseText(t, k.Value.S, time.FixedZone("", int(5*time.Hour/time.Second)))
+	if err != nil || datum.Compare(here, there) != 0 {
+		return nil
+	}
+	if here, err = datum.ApplyModifier(here, modifier, true); err != nil {
+		return nil
+	}
+	return &Const{Value: here, position: k.position}
 }
 
 // asBuiltin is what functions of package builtin know.

@@ -116,6 +116,8 @@ type fn struct {
 	// stable says that the value depends on settings of the session, though there are
 	// arguments.
 	stable bool
+	// late says that PostgreSQL computes it when rows are there, of constants too.
+	late bool
 	// routine is the function of a user that the session carries out; nil: none.
 	routine *Routine
 	// moment says that the value is when the transaction or the statement began.
@@ -363,6 +365,8 @@ func fold(e *fn) (Expr, error) {
 		return &Const{Value: v}, nil
 	case isSlow(err) || isRefused(err) || len(e.args) == 1 && e.args[0].Type() == datum.Unknown: // a literal is read when it is parsed
 		return nil, err
+	case e.stable || e.late:
+		return e, nil
 	}
 	return &failing{typ: e.typ, err: err}, nil
 }

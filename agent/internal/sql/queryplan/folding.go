@@ -2,6 +2,7 @@ package queryplan
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -11,6 +12,7 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/sql/builtin"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/datum/jsonb"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
@@ -24,12 +26,24 @@ type folding struct {
 	// all of them; aside says that it may leave some out where this looks.
 	fails *error
 	aside bool
+	// dead are expressions that are never reached, later the subqueries of those at hand, which
+	// PostgreSQL plans behind them.
+	dead  map[*pg.Node]bool
+	later []*pg.SubLink
+	// only says that nothing but what fails is asked for.
+	only bool
 }
 
 // valueConstants returns a query whose expressions of constants are their values. Those that
 // cannot be computed stay what they are.
 func (p *Planner) valueConstants(s *pg.SelectStmt) *pg.SelectStmt {
 	s = proto.CloneOf(s)
+	p.folding(&p.fails).query(s)
+	return s
+}
+
+// folding makes one that tells fails of what cannot be computed.
+func (p *Planner) folding(fails *error) *folding {
 	typ := func(name syntax.TypeName) (catalog.Resolved, error) {
 		if number, ok := syntax.EnumNumber(name.Name); ok {
 			t := datum.Type(number)
@@ -44,9 +58,7 @@ func (p *Planner) valueConstants(s *pg.SelectStmt) *pg.SelectStmt {
 		t, modifier, err := catalog.ResolveType(name)
 		return catalog.Resolved{Type: t, Modifier: modifier}, err
 	}
-	k := &folding{functions: p.Functions, fails: &p.fails, compiler: &compiler{params: &Params{}, elsewhere: true, typ: typ}}
-	k.message(s.ProtoReflect())
-	return s
+	return &folding{functions: p.Functions, fails: fails, dead: map[*pg.Node]bool{}, compiler: &compiler{params: &Params{}, elsewhere: true, typ: typ}}
 }
 
 // message looks for expressions below m.
@@ -79,23 +91,65 @@ func (k *folding) message(m protoreflect.Message) {
 		}
 	case *pg.TypeName, *pg.RangeTableSample:
 		return
-	case *pg.RangeSubselect, *pg.CommonTableExpr: // of whose columns some may not be needed
+	case *pg.CommonTableExpr: // of whose columns some may not be needed
 		k.apart(m)
 		return
 	case *pg.SubLink:
-		if x.GetSubLinkType() == pg.SubLinkType_EXISTS_SUBLINK {
-			k.apart(m)
+		if x.GetTestexpr() != nil {
+			k.node(x.Testexpr)
+		}
+		if k.aside {
+			k.inner(x.GetSubselect().GetSelectStmt(), false)
 			return
 		}
+		k.later = append(k.later, x)
+		return
 	}
 	k.below(m)
+}
+
+// subqueries looks for expressions in those of what was looked at.
+func (k *folding) subqueries() {
+	later := k.later
+	k.later = nil
+	for _, x := range later {
+		k.inner(x.GetSubselect().GetSelectStmt(), x.GetSubLinkType() == pg.SubLinkType_EXISTS_SUBLINK)
+	}
+}
+
+// inner looks for expressions in a query within another; unread says that of its columns some
+// may not be computed.
+func (k *folding) inner(s *pg.SelectStmt, unread bool) {
+	if s == nil {
+		return
+	}
+	if !unread {
+		k.query(s)
+		return
+	}
+	if s.GetOp() != pg.SetOperation_SETOP_NONE || len(s.GetValuesLists()) > 0 {
+		k.apart(s.ProtoReflect())
+		return
+	}
+	list := s.TargetList
+	s.TargetList = nil
+	k.query(s)
+	s.TargetList = list
+	was := k.aside
+	k.aside = true
+	k.clause(list)
+	k.aside = was
 }
 
 // apart looks for expressions that may not be computed.
 func (k *folding) apart(m protoreflect.Message) {
 	was := k.aside
 	k.aside = true
-	k.below(m)
+	if s, ok := m.Interface().(*pg.SelectStmt); ok {
+		k.query(s)
+	} else {
+		k.below(m)
+	}
 	k.aside = was
 }
 
@@ -114,29 +168,82 @@ func (k *folding) below(m protoreflect.Message) {
 	})
 }
 
-// query looks for expressions in a SELECT. Beside grouping sets an expression is what it says:
-// one that stands among the sets is null in some of the groups, one of the same value is not.
+// query looks for expressions in a SELECT, in the order of PostgreSQL's planner. Beside grouping
+// sets an expression is what it says: one that stands among the sets is null in some of the
+// groups, one of the same value is not.
 func (k *folding) query(s *pg.SelectStmt) {
-	lists := [][]*pg.Node{s.GetFromClause(), s.GetValuesLists()}
-	sets := slices.ContainsFunc(s.GetGroupClause(), func(n *pg.Node) bool { return n.GetGroupingSet() != nil })
-	if !sets {
-		lists = append(lists, s.GetTargetList(), s.GetGroupClause(), s.GetDistinctClause(), s.GetWindowClause(), s.GetSortClause(), []*pg.Node{s.GetHavingClause()})
+	outer := k.later
+	k.later = nil
+	k.clause(s.GetWithClause().GetCtes())
+	for _, side := range []*pg.SelectStmt{s.GetLarg(), s.GetRarg()} {
+		if side != nil {
+			k.query(side)
+		}
 	}
-	lists = append(lists, []*pg.Node{s.GetWhereClause()}, s.GetWithClause().GetCtes())
+	k.functionRows(s.GetFromClause())
+	sets := !k.only && slices.ContainsFunc(s.GetGroupClause(), func(n *pg.Node) bool { return n.GetGroupingSet() != nil })
+	if !sets {
+		k.clause(s.GetTargetList(), s.GetSortClause(), s.GetGroupClause(), s.GetDistinctClause(), s.GetWindowClause())
+	}
+	k.joins(s.GetFromClause())
+	k.clause([]*pg.Node{s.GetWhereClause()})
+	if !sets {
+		k.clause([]*pg.Node{s.GetHavingClause()})
+	}
+	k.clause(s.GetValuesLists())
+	k.derived(s.GetFromClause())
+	k.later = outer
+}
+
+// clause looks for expressions in lists of which PostgreSQL plans the subqueries behind all else.
+func (k *folding) clause(lists ...[]*pg.Node) {
 	for _, l := range lists {
 		for _, n := range l {
 			k.message(n.ProtoReflect())
 		}
 	}
-	for _, side := range []*pg.SelectStmt{s.GetLarg(), s.GetRarg()} {
-		if side != nil {
-			k.query(side)
+	k.subqueries()
+}
+
+// functionRows looks at the functions of FROM.
+func (k *folding) functionRows(l []*pg.Node) {
+	for _, n := range l {
+		if j := n.GetJoinExpr(); j != nil {
+			k.functionRows([]*pg.Node{j.GetLarg(), j.GetRarg()})
+		} else if n.GetRangeFunction() != nil {
+			k.clause([]*pg.Node{n})
+		}
+	}
+}
+
+// joins looks at the conditions of joins, those within others first.
+func (k *folding) joins(l []*pg.Node) {
+	for _, n := range l {
+		if j := n.GetJoinExpr(); j != nil {
+			k.joins([]*pg.Node{j.GetLarg(), j.GetRarg()})
+			k.clause([]*pg.Node{j.GetQuals()})
+		}
+	}
+}
+
+// derived looks at the queries of FROM.
+func (k *folding) derived(l []*pg.Node) {
+	for _, n := range l {
+		if j := n.GetJoinExpr(); j != nil {
+			k.derived([]*pg.Node{j.GetLarg(), j.GetRarg()})
+		} else if r := n.GetRangeSubselect(); r != nil {
+			k.inner(r.GetSubquery().GetSelectStmt(), true)
 		}
 	}
 }
 
 // node puts the value of n in its place, or those of what it is made of.
 func (k *folding) node(n *pg.Node) {
+	if k.dead[n] {
+		was := k.aside
+		k.aside = true
+		defer func() { k.aside = was }()
+	}
 	if worth(n) && k.constant(n) {
 		if v, ok := k.value(n); ok {
 			n.Node = castOf(v).Node
@@ -151,6 +258,11 @@ func (k *folding) node(n *pg.Node) {
 		}
 	}
 	k.below(n.ProtoReflect())
+}
+
+// computes reports whether the compiler has functions of a name that have one value for constants.
+func computes(name string) bool {
+	return builtin.Known(name) || builtin.ArrayFunctions[name] != "" || len(jsonb.Named(name)) > 0 || plainTexts[name] != nil
 }
 
 // worth reports whether an expression is more than a constant as it is written.
@@ -178,7 +290,7 @@ func (k *folding) constant(n *pg.Node) bool {
 	case *pg.Node_FuncCall:
 		f := x.FuncCall
 		called, ok := functionName(f)
-		if !ok || !builtin.Known(called.Name) && builtin.ArrayFunctions[called.Name] == "" || called.Name == "timezone" || len(f.GetArgs()) == 0 || f.GetOver() != nil || f.GetAggWithinGroup() {
+		if !ok || !computes(called.Name) || called.Name == "timezone" || len(f.GetArgs()) == 0 || f.GetOver() != nil || f.GetAggWithinGroup() {
 			return false
 		}
 		if k.functions != nil && len(k.functions(called)) > 0 {
@@ -299,13 +411,18 @@ func castOf(v datum.Datum) *pg.Node {
 	return &pg.Node{Node: &pg.Node_TypeCast{TypeCast: &pg.TypeCast{Arg: &pg.Node{Node: &pg.Node_AConst{AConst: literal}}, TypeName: typ, Location: -1}}}
 }
 
-// constantOf is the constant that e is whatever the row, the session and the time are, or e.
-func constantOf(e Expr) Expr {
+// settled is the constant that e is whatever the row, the session and the time are, or e. What
+// PostgreSQL computes beforehand and cannot fails.
+func settled(e Expr) Expr {
 	if isConst(e) || !fixed(e) {
 		return e
 	}
 	v, err := e.Eval(&Env{})
-	if err != nil {
+	var data *datum.Error
+	switch {
+	case errors.As(err, &data) && data.Code != "0A000" && !late(e):
+		return &failing{typ: e.Type(), err: err}
+	case err != nil:
 		return e
 	}
 	if v.Null {
@@ -315,4 +432,12 @@ func constantOf(e Expr) Expr {
 		return e
 	}
 	return &Const{Value: v}
+}
+
+// late reports whether PostgreSQL computes a part of e when rows are there.
+func late(e Expr) bool {
+	if f, ok := e.(*fn); ok && f.late {
+		return true
+	}
+	return slices.ContainsFunc(children(e), late)
 }

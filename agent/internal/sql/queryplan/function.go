@@ -116,6 +116,10 @@ func (c *compiler) function(n *pg.FuncCall) (Expr, error) {
 	if e, ok, err := builtinFunction(name, args); ok {
 		return e, at(err, c.position(n.GetLocation()))
 	}
+	if plainTexts[name] != nil {
+		e, err := plainText(name, args)
+		return e, at(err, c.position(n.GetLocation()))
+	}
 	if slices.Contains(privilegeFunctions, name) {
 		return privilegeCall(name, args)
 	}

@@ -33,7 +33,7 @@ func (c *compiler) operator(n *pg.A_Expr) (Expr, error) {
 			return nil, errSlow
 		}
 		return c.anyOf(n)
-	case pg.A_Expr_Kind_AEXPR_BETWEEN, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN:
+	case pg.A_Expr_Kind_AEXPR_BETWEEN, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN, pg.A_Expr_Kind_AEXPR_BETWEEN_SYM, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:
 		return c.between(n)
 	case pg.A_Expr_Kind_AEXPR_LIKE, pg.A_Expr_Kind_AEXPR_ILIKE:
 		return c.like(n, name)
@@ -211,21 +211,37 @@ func (c *compiler) between(n *pg.A_Expr) (Expr, error) {
 	if len(bounds) != 2 {
 		return nil, errSlow
 	}
-	var sides [2]Expr
-	for i, op := range []string{">=", "<="} {
-		value, bound, err := c.pair(n.GetLexpr(), bounds[i])
+	both, err := c.within(n.GetLexpr(), bounds[0], bounds[1])
+	if err != nil {
+		return nil, err
+	}
+	kind := n.GetKind()
+	if kind == pg.A_Expr_Kind_AEXPR_BETWEEN_SYM || kind == pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM {
+		turned, err := c.within(n.GetLexpr(), bounds[1], bounds[0])
 		if err != nil {
 			return nil, err
 		}
-		if sides[i], err = compare(op, value, bound); err != nil {
-			return nil, err
-		}
+		both = &andExpr{args: []Expr{both, turned}, or: true}
 	}
-	both := &andExpr{args: sides[:]}
-	if n.GetKind() == pg.A_Expr_Kind_AEXPR_BETWEEN {
+	if kind == pg.A_Expr_Kind_AEXPR_BETWEEN || kind == pg.A_Expr_Kind_AEXPR_BETWEEN_SYM {
 		return both, nil
 	}
 	return not(both), nil
+}
+
+// within compiles value >= low AND value <= high.
+func (c *compiler) within(value, low, high *pg.Node) (Expr, error) {
+	var sides [2]Expr
+	for i, op := range []string{">=", "<="} {
+		v, bound, err := c.pair(value, []*pg.Node{low, high}[i])
+		if err != nil {
+			return nil, err
+		}
+		if sides[i], err = compare(op, v, bound); err != nil {
+			return nil, err
+		}
+	}
+	return &andExpr{args: sides[:]}, nil
 }
 
 func not(e Expr) Expr {

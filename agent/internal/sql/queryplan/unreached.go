@@ -43,6 +43,7 @@ func (k *folding) unreached(n *pg.Node) {
 			return
 		}
 		for _, a := range x.BoolExpr.GetArgs() {
+			k.node(a)
 			if v, ok := k.valueOf(a); ok && v.Type == datum.Bool && !v.Null && v.Bool() == or {
 				n.Node = castOf(v).Node
 				return
@@ -78,6 +79,10 @@ func (k *folding) valueOf(n *pg.Node) (datum.Datum, bool) {
 
 // neutral puts a null of its type in the place of what is never reached.
 func (k *folding) neutral(n *pg.Node) {
+	if n == nil {
+		return
+	}
+	k.dead[n] = true
 	if !worth(n) && n.GetTypeCast() == nil || !k.constant(n) {
 		return
 	}
@@ -88,7 +93,9 @@ func (k *folding) neutral(n *pg.Node) {
 
 // typeOf is the type of an expression of constants, which may fail.
 func (k *folding) typeOf(n *pg.Node) (datum.Type, bool) {
+	was := k.compiler.fails
 	k.compiler.fails = nil
+	defer func() { k.compiler.fails = was }()
 	e, err := k.compiler.expr(n)
 	switch x := n.GetNode().(type) {
 	case *pg.Node_TypeCast:

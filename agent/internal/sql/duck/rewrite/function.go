@@ -110,6 +110,14 @@ func (r *rewriter) setInTargets(f *pg.FuncCall, name string, make func(*pg.FuncC
 	}, nil
 }
 
+// plainLiteral is a literal as the text that it is to an aggregate of texts, or n.
+func plainLiteral(n *pg.Node) *pg.Node {
+	if t, modified := castType(n.GetTypeCast().GetTypeName()); !modified && t == datum.Text && n.GetTypeCast().GetArg().GetAConst() != nil {
+		return n.GetTypeCast().Arg
+	}
+	return n
+}
+
 // soundAggregate refuses an order of an aggregate's distinct values by others, and takes
 // collations, of which there is one, off arguments.
 func soundAggregate(f *pg.FuncCall) error {
@@ -123,7 +131,7 @@ func soundAggregate(f *pg.FuncCall) error {
 	}
 	for _, n := range f.AggOrder {
 		by := n.GetSortBy()
-		if !slices.ContainsFunc(f.Args, func(a *pg.Node) bool { return alike(a, by.GetNode()) }) {
+		if !slices.ContainsFunc(f.Args, func(a *pg.Node) bool { return alike(plainLiteral(a), plainLiteral(by.GetNode())) }) {
 			return errorf("42P10", by.GetLocation(), "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list")
 		}
 	}

@@ -87,6 +87,7 @@ func (r *rewriter) query(s *pg.SelectStmt, parent *scope) (columns, error) {
 	if err := sortable(s); err != nil {
 		return columns{}, err
 	}
+	sortedValues(s)
 	counted := counts(s, parent)
 	var out columns
 	var err error

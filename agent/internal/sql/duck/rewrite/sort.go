@@ -65,6 +65,19 @@ func (r *rewriter) sortsDocuments(s *pg.SelectStmt, out columns) error {
 	return nil
 }
 
+// sortedValues makes VALUES with an ORDER BY a query of its rows, which can be ordered by what is
+// none of its columns.
+func sortedValues(s *pg.SelectStmt) {
+	if len(s.ValuesLists) == 0 || len(s.SortClause) == 0 {
+		return
+	}
+	const name = "*VALUES*"
+	rows := &pg.SelectStmt{ValuesLists: s.ValuesLists, LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE}
+	s.ValuesLists = nil
+	s.FromClause = []*pg.Node{{Node: &pg.Node_RangeSubselect{RangeSubselect: &pg.RangeSubselect{Subquery: selectNode(rows), Alias: &pg.Alias{Aliasname: name}}}}}
+	s.TargetList = []*pg.Node{pg.MakeResTargetNodeWithVal(pg.MakeColumnRefNode([]*pg.Node{pg.MakeAStarNode()}, -1), -1)}
+}
+
 // sortsFloats has floats be ordered by what they are less their sign of zero, which the engine
 // loses of values by which it orders.
 func (r *rewriter) sortsFloats(s *pg.SelectStmt, by *pg.SortBy, i int, out columns) {
