@@ -101,6 +101,9 @@ type Object struct {
 	// Temporary says whose temporary objects a schema holds; nil: it is no such schema.
 	Temporary *TemporaryOf `json:"temporary,omitempty"`
 
+	// SessionSettings are what sessions in a database begin with, by the names of settings.
+	SessionSettings map[string]string `json:"sessionSettings,omitempty"`
+
 	Collection *Collection `json:"collection,omitempty"` // of tables and materialized views
 	Sequence   *Sequence   `json:"sequence,omitempty"`
 	View       *View       `json:"view,omitempty"`

@@ -2,6 +2,7 @@ package metastate
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -185,6 +186,11 @@ func (c *change) changeUser(in *ChangeUser) Result {
 		u.ConnectionLimit = limit
 	}
 	u.changeAttributes(in)
+	if in.SessionSetting != nil {
+		if r := u.changeSessionSetting(in.SessionSetting); r != nil {
+			return Result{Refusal: r}
+		}
+	}
 	if in.AdminRole != nil {
 		if u.AdminRole == lastAdmin && *in.AdminRole != lastAdmin && c.admins(in.Name) == 0 {
 			return refused(CodeConflict, "%q is the last admin", in.Name)
@@ -195,6 +201,42 @@ func (c *change) changeUser(in *ChangeUser) Result {
 	c.putUser(u)
 	c.event(cluster.Event{Kind: cluster.EventUserChanged, Text: fmt.Sprintf("user %s was created or changed", in.Name)})
 	return Result{Existed: existed}
+}
+
+// What the sessions of a role, or of a database, begin with at most: each node has all of it
+// in memory.
+const (
+	MaxSessionSettings     = 100
+	MaxSessionSettingBytes = 4 << 10
+)
+
+// changeSessionSetting changes what sessions of the user begin with.
+func (u *User) changeSessionSetting(in *SessionSetting) *Refusal {
+	mine := maps.Clone(u.SessionSettings[in.Database])
+	switch {
+	case in.Name == "":
+		mine = nil
+	case in.Value == nil:
+		delete(mine, in.Name)
+	case len(in.Name)+len(*in.Value) > MaxSessionSettingBytes:
+		return refuse(CodeInvalid, "a setting that sessions begin with may have %d bytes", MaxSessionSettingBytes)
+	default:
+		if mine == nil {
+			mine = map[string]string{}
+		}
+		if mine[in.Name] = *in.Value; len(mine) > MaxSessionSettings {
+			return refuse(CodeInvalid, "sessions may begin with %d settings", MaxSessionSettings)
+		}
+	}
+	all := maps.Clone(u.SessionSettings)
+	if all == nil {
+		all = map[cluster.ObjectID]map[string]string{}
+	}
+	if all[in.Database] = mine; len(mine) == 0 {
+		delete(all, in.Database)
+	}
+	u.SessionSettings = all
+	return nil
 }
 
 // lastAdmin is the role that a cluster must have somebody for.

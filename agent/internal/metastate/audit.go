@@ -114,7 +114,7 @@ func (cmd *Command) class(refusal *Refusal) AuditClass {
 		return AuditAnchors
 	case refusal != nil:
 		return AuditRefused
-	case cmd.Via == ViaSQL && (only("ChangeObjects", "PrepareObjects") || cmd.ownPassword()):
+	case cmd.Via == ViaSQL && (only("ChangeObjects", "PrepareObjects") || cmd.ofOneself()):
 		return AuditOwn
 	}
 	return AuditChanges

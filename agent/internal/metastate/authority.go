@@ -40,10 +40,11 @@ var neededRoles = map[string]string{
 	"PrepareObjects": "",
 }
 
-// ownPassword reports whether a user changes nothing but the own password.
-func (cmd *Command) ownPassword() bool {
+// ofOneself reports whether a user changes nothing but the own password, or what the own
+// sessions begin with.
+func (cmd *Command) ofOneself() bool {
 	u := cmd.ChangeUser
-	return u != nil && cmd.Via == ViaSQL && u.Name == cmd.By && *u == ChangeUser{Name: u.Name, Verifier: u.Verifier} && cmd.Batch == nil
+	return u != nil && cmd.Via == ViaSQL && u.Name == cmd.By && *u == ChangeUser{Name: u.Name, Verifier: u.Verifier, SessionSetting: u.SessionSetting} && cmd.Batch == nil
 }
 
 // onlyRoles reports whether the command is about roles that a user with CREATEROLE may
@@ -87,7 +88,7 @@ func (c *change) authorize(cmd *Command) *Refusal {
 		}
 		has = min(has, slices.Index(knownRoles, t.Role))
 	}
-	if cmd.ownPassword() {
+	if cmd.ofOneself() {
 		return nil // everybody may change their own
 	}
 	for _, action := range cmd.actions() {

@@ -308,6 +308,15 @@ type ChangeUser struct {
 	// From is the role that AdminRole replaces: another one is left alone, as
 	// REVOKE of a role that was not granted does.
 	From *string `json:"from,omitempty"`
+	// SessionSetting changes what sessions begin with.
+	SessionSetting *SessionSetting `json:"sessionSetting,omitempty"`
+}
+
+// SessionSetting sets, or takes back, a setting that sessions of a role begin with.
+type SessionSetting struct {
+	Database cluster.ObjectID `json:"database,omitempty"` // 0: all
+	Name     string           `json:"name,omitempty"`     // empty: all that the role has there are taken back
+	Value    *string          `json:"value,omitempty"`    // nil: it is taken back
 }
 
 // ChangeMember makes a role a member of another, or ends that.

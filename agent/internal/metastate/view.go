@@ -153,7 +153,10 @@ type User struct {
 	// ValidUntil ends its password; zero: nothing does.
 	ValidUntil time.Time    `json:"validUntil,omitzero"`
 	MemberOf   []Membership `json:"memberOf,omitempty"`
-	ChangedAt  time.Time    `json:"changedAt"`
+	// SessionSettings are what its sessions begin with, by the database that they are in and by
+	// the names of settings; those of 0 are of all.
+	SessionSettings map[cluster.ObjectID]map[string]string `json:"sessionSettings,omitempty"`
+	ChangedAt       time.Time                              `json:"changedAt"`
 }
 
 func emptyView() *View {

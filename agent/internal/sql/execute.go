@@ -161,6 +161,10 @@ func (s *Session) executeNames(ctx context.Context, node syntax.Node, sink RowSi
 		return s.lockTable(node)
 	case *syntax.ChangeRole:
 		return s.changeRole(ctx, node)
+	case *syntax.SetRole:
+		return s.alterRoleSet(ctx, node)
+	case *syntax.SetDatabase:
+		return s.alterDatabaseSet(ctx, node)
 	case *syntax.DropRole:
 		return s.dropRole(ctx, node)
 	case *syntax.GrantRole:

@@ -20,7 +20,6 @@ var notYet = func() map[reflect.Type]later {
 		{&syntax.AlterDatabase{}, "ALTER DATABASE", ""},
 		{&syntax.AlterType{}, "ALTER TYPE", ""},
 		{&syntax.CreateType{}, "CREATE TYPE", "Use jsonb, or several columns."},
-		{&syntax.SetDatabase{}, "ALTER DATABASE ... SET", "Use SET in each session."},
 	} {
 		out[reflect.TypeOf(l.node)] = l
 	}

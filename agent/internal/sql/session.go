@@ -226,6 +226,7 @@ func (s *Session) startup(o SessionOptions) error {
 	}
 	s.database, s.options.Database = db.ID, name
 	s.seen.setDatabase(db.ID)
+	s.beginWith(view, db)
 	for name, value := range o.Params {
 		name = strings.ToLower(name)
 		if _, ok := s.server.settings[name]; !ok && !strings.Contains(name, ".") {

@@ -97,7 +97,7 @@ func catalogTable(t *pgcatalog.Table) *duck.Table {
 // shownRole is a role as the catalogs show it.
 func shownRole(u *metastate.User) pgcatalog.Role {
 	out := pgcatalog.Role{Name: u.Name, Number: u.Number, Super: u.Superuser(), Inherit: !u.NoInherit, CreateRole: u.CreateRole, CreateDB: u.CreateDB,
-		Login: !u.NoLogin, BypassRLS: u.BypassRLS, ConnectionLimit: -1, ValidUntil: u.ValidUntil}
+		Login: !u.NoLogin, BypassRLS: u.BypassRLS, ConnectionLimit: -1, ValidUntil: u.ValidUntil, SessionSettings: u.SessionSettings}
 	if u.ConnectionLimit != nil {
 		out.ConnectionLimit = *u.ConnectionLimit
 	}

@@ -111,7 +111,7 @@ func (s *Session) join(ctx context.Context, node syntax.Node, at time.Time) erro
 func standsAlone(node syntax.Node) bool {
 	switch node.(type) {
 	case *syntax.AlterSystem, *syntax.AlterNode, *syntax.Rebalance, *syntax.CreatePool, *syntax.AlterPool, *syntax.DropPool,
-		*syntax.ChangeRole, *syntax.DropRole, *syntax.GrantRole, *syntax.CreateDatabase, *syntax.DropDatabase:
+		*syntax.ChangeRole, *syntax.SetRole, *syntax.DropRole, *syntax.GrantRole, *syntax.CreateDatabase, *syntax.DropDatabase:
 		return true
 	}
 	return false

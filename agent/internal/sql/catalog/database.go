@@ -3,8 +3,10 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
+	"github.com/nodedb/nodedb/agent/internal/metastate"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
@@ -97,6 +99,32 @@ func (c *Catalog) RenameDatabase(in Scope, name, to string) (*Draft, error) {
 	}
 	next := *old
 	next.Name = to
+	return in.change(old, &next), nil
+}
+
+// SetDatabase has sessions in a database begin with a setting, in the draft of scope; with nil
+// without it, and without any if name is empty.
+func (c *Catalog) SetDatabase(in Scope, database, name string, value *string) (*Draft, error) {
+	old, err := in.FindDatabase(database)
+	if err != nil {
+		return nil, err
+	}
+	next := *old
+	next.SessionSettings = maps.Clone(old.SessionSettings)
+	switch {
+	case name == "":
+		next.SessionSettings = nil
+	case value == nil:
+		delete(next.SessionSettings, name)
+	default:
+		if next.SessionSettings == nil {
+			next.SessionSettings = map[string]string{}
+		}
+		next.SessionSettings[name] = *value
+		if len(next.SessionSettings) > metastate.MaxSessionSettings || len(name)+len(*value) > metastate.MaxSessionSettingBytes {
+			return nil, &syntax.Error{Code: "54000", Message: fmt.Sprintf("sessions may begin with %d settings of %d bytes", metastate.MaxSessionSettings, metastate.MaxSessionSettingBytes)}
+		}
+	}
 	return in.change(old, &next), nil
 }
 

@@ -73,6 +73,8 @@ func Statement(in catalog.Scope, owners Owners, node syntax.Node) error {
 		return may.dropSchemas(node)
 	case *syntax.CreateDatabase:
 		return may.createDatabase(node)
+	case *syntax.SetDatabase:
+		return may.ownTarget(syntax.Target{Kind: syntax.KindDatabase, Name: syntax.Name{Name: node.Name}})
 	case *syntax.DropDatabase:
 		return may.ownTarget(syntax.Target{Kind: syntax.KindDatabase, Name: syntax.Name{Name: node.Name}})
 	case *syntax.ChangeOwner:

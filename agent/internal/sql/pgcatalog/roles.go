@@ -1,6 +1,7 @@
 package pgcatalog
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +21,8 @@ type Role struct {
 	// AdminRole is its role of the admin API, such as nodedb_operator; "": none.
 	AdminRole string
 	MemberOf  []Member
+	// SessionSettings are what its sessions begin with, by database; 0: in all.
+	SessionSettings map[cluster.ObjectID]map[string]string
 }
 
 // Member says what a role is a member of.
@@ -47,7 +50,7 @@ func (in *Input) users() []row {
 		u := &in.Roles[i]
 		r := row{"oid": u.oid(), "rolname": u.Name, "rolinherit": u.Inherit, "rolcanlogin": u.Login, "rolconnlimit": int(u.ConnectionLimit),
 			"rolcreaterole": u.CreateRole || u.Super, "rolcreatedb": u.CreateDB || u.Super, "rolsuper": u.Super, "rolbypassrls": u.BypassRLS || u.Super, "rolvaliduntil": u.ValidUntil,
-			"rolpassword": "********"}
+			"rolpassword": "********", "rolconfig": assignments(u.SessionSettings[0])}
 		out = append(out, r)
 	}
 	return out
@@ -59,8 +62,41 @@ func (in *Input) logins() []row {
 	for i := range in.Roles {
 		if u := &in.Roles[i]; u.Login {
 			out = append(out, row{"usename": u.Name, "usesysid": u.oid(), "usecreatedb": u.CreateDB || u.Super, "usesuper": u.Super, "usebypassrls": u.BypassRLS || u.Super,
-				"passwd": "********", "valuntil": u.ValidUntil})
+				"passwd": "********", "valuntil": u.ValidUntil, "useconfig": assignments(u.SessionSettings[0])})
 		}
+	}
+	return out
+}
+
+// roleSettings are the rows of pg_db_role_setting.
+func (in *Input) roleSettings() []row {
+	var out []row
+	add := func(database, role uint32, values map[string]string) {
+		if len(values) > 0 {
+			out = append(out, row{"setdatabase": database, "setrole": role, "setconfig": assignments(values)})
+		}
+	}
+	for _, o := range in.Databases {
+		add(OID(o.ID), 0, o.SessionSettings)
+	}
+	for i := range in.Roles {
+		u := &in.Roles[i]
+		add(0, u.oid(), u.SessionSettings[0])
+		for _, o := range in.Databases {
+			add(OID(o.ID), u.oid(), u.SessionSettings[o.ID])
+		}
+	}
+	return out
+}
+
+// assignments are settings as name=value; nil: there are none.
+func assignments(values map[string]string) any {
+	if len(values) == 0 {
+		return nil
+	}
+	out := make([]string, 0, len(values))
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		out = append(out, name+"="+values[name])
 	}
 	return out
 }

@@ -312,6 +312,8 @@ func (t *Table) fill(in *Input) []row {
 		return in.defaultACLs()
 	case "pg_roles", "pg_authid":
 		return append(in.users(), adminRoles()...)
+	case "pg_db_role_setting":
+		return in.roleSettings()
 	case "pg_auth_members":
 		return in.members()
 	case "pg_settings", "pg_cursors", "pg_prepared_statements":

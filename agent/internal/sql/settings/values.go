@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"strconv"
@@ -16,6 +17,9 @@ type Values struct {
 	known Table // shared, never changed
 	// start are the values from the startup packet: what RESET goes back to.
 	start map[string]string
+	// from says where values of start are from that the client has not sent, by pg_settings'
+	// words.
+	from map[string]string
 	// values were set in the session, local in the transaction (SET LOCAL).
 	values, local map[string]string
 	// saved are the values when the transaction began.
@@ -34,7 +38,16 @@ func New(known Table, user string) *Values {
 
 // Start sets the value that a session begins with, and that RESET goes back to, without a
 // check.
-func (s *Values) Start(name, value string) { s.start[name] = value }
+func (s *Values) Start(name, value string) {
+	s.start[name] = value
+	delete(s.from, name)
+}
+
+// StartFrom is Start of what the client has not sent; source says who has, by pg_settings' words.
+func (s *Values) StartFrom(source, name, value string) {
+	s.start[name] = value
+	put(&s.from, name, source)
+}
 
 // Notify has f told of each reported setting that changes from now on.
 func (s *Values) Notify(f func(name, value string)) {
@@ -63,7 +76,7 @@ func (s *Values) Origin(k *Setting) (reset, source string) {
 	name := strings.ToLower(k.Name)
 	reset, source = k.Value, "default"
 	if v, ok := s.start[name]; ok {
-		reset, source = v, "client"
+		reset, source = v, cmp.Or(s.from[name], "client")
 	}
 	for _, m := range []map[string]string{s.values, s.local} {
 		if _, ok := m[name]; ok {
@@ -152,9 +165,20 @@ func put(m *map[string]string, name, value string) {
 	*m = out
 }
 
+// CheckName refuses the names of settings that there are not, or that cannot be changed.
+func (s *Values) CheckName(name string) *syntax.Error {
+	switch k, ok := s.known[name]; {
+	case !ok && !strings.Contains(name, "."):
+		return &syntax.Error{Code: "42704", Message: fmt.Sprintf("unrecognized configuration parameter %q", name)}
+	case ok && k.check == nil:
+		return &syntax.Error{Code: "55P02", Message: fmt.Sprintf("parameter %q cannot be changed", k.Name)}
+	}
+	return nil
+}
+
 // Reset goes back to the start value; name "" resets all.
 func (s *Values) Reset(name string) *syntax.Error {
-	switch k, ok := s.known[name]; {
+	switch {
 	case name == "":
 		values, local := s.values, s.local
 		s.values, s.local = nil, nil
@@ -166,11 +190,10 @@ func (s *Values) Reset(name string) *syntax.Error {
 				put(&s.local, name, v)
 			}
 		}
-	case !ok && !strings.Contains(name, "."):
-		return &syntax.Error{Code: "42704", Message: fmt.Sprintf("unrecognized configuration parameter %q", name)}
-	case ok && k.check == nil:
-		return &syntax.Error{Code: "55P02", Message: fmt.Sprintf("parameter %q cannot be changed", k.Name)}
 	default:
+		if err := s.CheckName(name); err != nil {
+			return err
+		}
 		s.values, s.local = maps.Clone(s.values), maps.Clone(s.local)
 		delete(s.values, name)
 		delete(s.local, name)

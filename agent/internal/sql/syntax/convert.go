@@ -155,6 +155,8 @@ func convertOthers(stmt *pg.Node, _, text string) (Node, *Error) {
 		return convertAlterDatabase(n.AlterDatabaseStmt)
 	case *pg.Node_AlterDatabaseSetStmt:
 		return convertSetDatabase(n.AlterDatabaseSetStmt)
+	case *pg.Node_AlterRoleSetStmt:
+		return convertSetRole(n.AlterRoleSetStmt)
 	case *pg.Node_DropdbStmt:
 		return convertDropDatabase(n.DropdbStmt)
 	case *pg.Node_CreateSchemaStmt:

@@ -20,6 +20,14 @@ type SetDatabase struct {
 	Set  SetSetting
 }
 
+// SetRole is ALTER ROLE ... SET or RESET: a setting of a role's sessions to come.
+type SetRole struct {
+	Role     string // "": the current one
+	All      bool
+	Database string // "": all
+	Set      SetSetting
+}
+
 // DropDatabase is DROP DATABASE.
 type DropDatabase struct {
 	Name     string
@@ -45,6 +53,7 @@ type DropSchema struct {
 func (*CreateDatabase) node() {}
 func (*AlterDatabase) node()  {}
 func (*SetDatabase) node()    {}
+func (*SetRole) node()        {}
 func (*DropDatabase) node()   {}
 func (*CreateSchema) node()   {}
 func (*DropSchema) node()     {}
@@ -73,15 +82,33 @@ func convertAlterDatabase(n *pg.AlterDatabaseStmt) (Node, *Error) {
 }
 
 func convertSetDatabase(n *pg.AlterDatabaseSetStmt) (Node, *Error) {
-	node, err := convertSet(n.GetSetstmt())
+	set, err := sessionSetting(n.GetSetstmt(), "ALTER DATABASE")
+	return &SetDatabase{Name: n.GetDbname(), Set: set}, err
+}
+
+func convertSetRole(n *pg.AlterRoleSetStmt) (Node, *Error) {
+	out := &SetRole{All: n.GetRole() == nil, Database: n.GetDatabase()}
+	var err *Error
+	if !out.All {
+		if out.Role, err = roleName(n.GetRole()); err != nil {
+			return nil, err
+		}
+	}
+	out.Set, err = sessionSetting(n.GetSetstmt(), "ALTER ROLE")
+	return out, err
+}
+
+// sessionSetting is what SET or RESET of sessions to come says.
+func sessionSetting(v *pg.VariableSetStmt, statement string) (SetSetting, *Error) {
+	node, err := convertSet(v)
 	if err != nil {
-		return nil, err
+		return SetSetting{}, err
 	}
 	set, ok := node.(*SetSetting)
 	if !ok {
-		return nil, Unsupported("this form of ALTER DATABASE SET", "")
+		return SetSetting{}, Unsupported("this form of "+statement+" ... SET", "Write SET name = value.")
 	}
-	return &SetDatabase{Name: n.GetDbname(), Set: *set}, nil
+	return *set, nil
 }
 
 func convertDropDatabase(n *pg.DropdbStmt) (Node, *Error) {
