@@ -31,7 +31,11 @@ func (n *names) analysed(ctx context.Context, planner *queryplan.Planner, q *syn
 	again := *planner
 	plan, resolved, err = planned(ctx, planner, q)
 	if err == nil && (plan.Fails != nil || plan.ByEngine()) {
-		plan.Fails = cmp.Or(planner.Failure(cmp.Or(resolved, q)), plan.Fails)
+		if q.Call || q.Merge != nil {
+			plan.Fails = cmp.Or(planner.Failure(cmp.Or(resolved, q)), plan.Fails)
+		} else {
+			plan.Fails = planner.Failure(cmp.Or(resolved, q))
+		}
 	}
 	if n.unsettled != nil || err == nil && plan.Fails == nil && !plan.ByEngine() {
 		return plan, resolved, err

@@ -173,6 +173,8 @@ func ambiguous(name string, types []datum.Type) bool {
 	switch name {
 	case "pg_size_pretty": // of int8 or of numeric
 		return len(types) == 1 && types[0] != datum.Int8 && types[0] != datum.Numeric
+	case "gcd", "lcm", "get_bit", "mod", "set_bit", "to_hex", "trunc", "overlaps": // of literals alone
+		return !slices.ContainsFunc(types, func(t datum.Type) bool { return t != datum.Unknown })
 	case "to_char", "isfinite", "bit_count":
 		at = 0
 	case "date_trunc", "date_part", "extract":

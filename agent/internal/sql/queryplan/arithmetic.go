@@ -17,6 +17,9 @@ func arithmetic(op string, a, b Expr) (Expr, error) {
 	if e, ok, err := timeArithmetic(op, a, b); ok {
 		return e, err
 	}
+	if e, ok, err := spanArithmetic(op, a, b); ok {
+		return e, err
+	}
 	if ta == datum.Unknown && tb == datum.Unknown {
 		return nil, errSlow
 	}
@@ -46,6 +49,24 @@ func timeArithmetic(op string, a, b Expr) (e Expr, ok bool, err error) {
 		return nil, err != nil, err
 	}
 	return builtinCall(builtin.TimeOperator(op), call.Args, []Expr{a, b})
+}
+
+// spanArithmetic is * and / of an interval and a number; ok is false if it is none.
+func spanArithmetic(op string, a, b Expr) (e Expr, ok bool, err error) {
+	if op == "*" && b.Type() == datum.Interval {
+		a, b = b, a
+	}
+	if op != "*" && op != "/" || a.Type() != datum.Interval || !b.Type().IsNumber() {
+		return nil, false, nil
+	}
+	if b, err = convert(b, datum.Float8, -1, datum.Explicit); err != nil {
+		return nil, true, err
+	}
+	name := "interval_mul"
+	if op == "/" {
+		name = "interval_div"
+	}
+	return builtinFunction(name, []Expr{a, b})
 }
 
 func divisionByZero() error { return &datum.Error{Code: "22012", Message: "division by zero"} }

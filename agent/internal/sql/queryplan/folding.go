@@ -190,6 +190,7 @@ func (k *folding) query(s *pg.SelectStmt) {
 	if !sets {
 		k.clause([]*pg.Node{s.GetHavingClause()})
 	}
+	k.clause([]*pg.Node{s.GetLimitOffset(), s.GetLimitCount()})
 	k.clause(s.GetValuesLists())
 	k.derived(s.GetFromClause())
 	k.later = outer
@@ -262,6 +263,10 @@ func (k *folding) node(n *pg.Node) {
 
 // computes reports whether the compiler has functions of a name that have one value for constants.
 func computes(name string) bool {
+	switch name {
+	case "length", "char_length", "character_length", "abs":
+		return true
+	}
 	return builtin.Known(name) || builtin.ArrayFunctions[name] != "" || len(jsonb.Named(name)) > 0 || plainTexts[name] != nil
 }
 
@@ -333,16 +338,13 @@ func (k *folding) constant(n *pg.Node) bool {
 // value computes an expression of constants; ok is false if it fails, if the fast path does
 // not know it, or if its value depends on the session.
 func (k *folding) value(n *pg.Node) (v datum.Datum, ok bool) {
-	if limited(n) {
-		return v, false
-	}
 	var failed error
 	k.compiler.fails = &failed
 	e, err := k.compiler.expr(n)
 	if err == nil && failed != nil && !k.aside && *k.fails == nil {
 		*k.fails = failed
 	}
-	if err != nil || failed != nil || !fixed(e) {
+	if err != nil || failed != nil || limited(n) || !fixed(e) {
 		return v, false
 	}
 	if t := e.Type(); t == datum.Unknown || !t.Storable() || t.Elem() == datum.Bpchar || t.Elem() == datum.Bit || t.Elem() == datum.Char {

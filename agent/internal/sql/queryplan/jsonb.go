@@ -95,6 +95,9 @@ func toJSON(arg Expr) (Expr, error) {
 	if arg.Type() == datum.JSONB {
 		return arg, nil
 	}
+	if arg.Type() == datum.Unknown && isConst(arg) {
+		return nil, fail("42804", 0, "could not determine polymorphic type because input has type unknown")
+	}
 	if arg.Type() == datum.Unknown {
 		var err error
 		if arg, err = coerce(arg, datum.Text); err != nil {

@@ -1,6 +1,8 @@
 package queryplan
 
 import (
+	"slices"
+
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/builtin"
@@ -28,9 +30,9 @@ func (c *compiler) operator(n *pg.A_Expr) (Expr, error) {
 	case pg.A_Expr_Kind_AEXPR_IN:
 		list := n.GetRexpr().GetList().GetItems()
 		return c.in(n, list, name == "<>")
-	case pg.A_Expr_Kind_AEXPR_OP_ANY:
-		if name != "=" {
-			return nil, errSlow
+	case pg.A_Expr_Kind_AEXPR_OP_ANY, pg.A_Expr_Kind_AEXPR_OP_ALL:
+		if name != "=" || n.GetKind() == pg.A_Expr_Kind_AEXPR_OP_ALL {
+			return c.quantified(n, name)
 		}
 		return c.anyOf(n)
 	case pg.A_Expr_Kind_AEXPR_BETWEEN, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN, pg.A_Expr_Kind_AEXPR_BETWEEN_SYM, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:
@@ -204,6 +206,39 @@ func (c *compiler) anyOf(n *pg.A_Expr) (Expr, error) {
 		return nil, err
 	}
 	return &inExpr{value: value, array: array}, nil
+}
+
+// quantified is ANY and ALL of an array, of constants: others are the engine's.
+func (c *compiler) quantified(n *pg.A_Expr, op string) (Expr, error) {
+	switch op {
+	case "=", "<>", "!=", "<", "<=", ">", ">=":
+	default:
+		return nil, errSlow
+	}
+	list := n.GetRexpr().GetAArrayExpr().GetElements()
+	if len(list) == 0 {
+		return nil, errSlow
+	}
+	value, err := c.expr(n.GetLexpr())
+	if err != nil {
+		return nil, err
+	}
+	items, err := c.exprs(list)
+	if err != nil {
+		return nil, err
+	}
+	each := make([]Expr, len(items))
+	args, t, err := unify(append([]Expr{value}, items...))
+	if err != nil {
+		return nil, err
+	}
+	if t.Elem() == datum.JSON || t.IsArray() || slices.ContainsFunc(args, func(e Expr) bool { return !isConst(e) }) {
+		return nil, errSlow
+	}
+	for i := range items {
+		each[i] = &compareExpr{op: op, left: args[0], right: args[i+1], typ: t}
+	}
+	return &andExpr{args: each, or: n.GetKind() == pg.A_Expr_Kind_AEXPR_OP_ANY}, nil
 }
 
 func (c *compiler) between(n *pg.A_Expr) (Expr, error) {

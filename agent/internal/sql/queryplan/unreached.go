@@ -2,6 +2,7 @@ package queryplan
 
 import (
 	pg "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
@@ -10,7 +11,12 @@ import (
 // before it: PostgreSQL does not compute it, so that it cannot fail.
 func (k *folding) unreached(n *pg.Node) {
 	switch x := n.GetNode().(type) {
+	case *pg.Node_AExpr:
+		k.rows(n)
 	case *pg.Node_CaseExpr:
+		if k.ofNull(x.CaseExpr) {
+			return
+		}
 		decided := false
 		for _, w := range x.CaseExpr.GetArgs() {
 			when := w.GetCaseWhen()
@@ -50,6 +56,71 @@ func (k *folding) unreached(n *pg.Node) {
 			}
 		}
 	}
+}
+
+// ofNull takes out what CASE of null compares with, and all its results but the last one: null
+// is equal to nothing.
+func (k *folding) ofNull(c *pg.CaseExpr) bool {
+	if c.GetArg() == nil {
+		return false
+	}
+	k.node(c.GetArg())
+	if v, ok := k.valueOf(c.GetArg()); !ok || !v.Null {
+		return false
+	}
+	for _, w := range c.GetArgs() {
+		when := w.GetCaseWhen()
+		k.node(when.GetExpr())
+		k.neutral(when.GetResult())
+		if when.GetExpr().GetAConst() == nil {
+			when.Expr = castOf(datum.MakeNull(datum.Unknown)).GetTypeCast().GetArg()
+		}
+	}
+	return true
+}
+
+// rows puts the value of a comparison of rows of constants in its place, which is told from
+// their first fields.
+func (k *folding) rows(n *pg.Node) {
+	x := n.GetAExpr()
+	op := operatorName(x)
+	left := x.GetLexpr().GetRowExpr().GetArgs()
+	others := []*pg.Node{x.GetRexpr()}
+	if x.GetKind() == pg.A_Expr_Kind_AEXPR_IN {
+		others = x.GetRexpr().GetList().GetItems()
+	} else if x.GetKind() != pg.A_Expr_Kind_AEXPR_OP {
+		return
+	}
+	if op != "=" && op != "<>" || len(left) == 0 {
+		return
+	}
+	within, around := pg.BoolExprType_AND_EXPR, pg.BoolExprType_OR_EXPR
+	if op == "<>" {
+		within, around = around, within
+	}
+	var list []*pg.Node
+	for _, o := range others {
+		right := o.GetRowExpr().GetArgs()
+		if len(right) != len(left) {
+			return
+		}
+		var fields []*pg.Node
+		for i := range left {
+			fields = append(fields, pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{stringNode(op)}, proto.CloneOf(left[i]), proto.CloneOf(right[i]), -1))
+		}
+		list = append(list, boolOf(within, fields))
+	}
+	tree := boolOf(around, list)
+	if k.node(tree); k.only || tree.GetTypeCast() != nil {
+		n.Node = tree.Node
+	}
+}
+
+func boolOf(kind pg.BoolExprType, l []*pg.Node) *pg.Node {
+	if len(l) == 1 {
+		return l[0]
+	}
+	return pg.MakeBoolExprNode(kind, l, -1)
 }
 
 // holds is whether the condition of a WHEN, or what CASE compares with it, is a constant, and

@@ -30,6 +30,11 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 				}
 			}
 		}
+		if !r.made[n] {
+			if err := r.typeAlike(x.AArrayExpr.Elements); err != nil {
+				return nil, err
+			}
+		}
 		return r.textList(n), oneDimension(x.AArrayExpr)
 	case *pg.Node_AIndirection:
 		return r.beforeSubscript(n, x.AIndirection)
@@ -95,6 +100,11 @@ func (r *rewriter) beforeExpression(n *pg.Node, e *pg.A_Expr) (after func(*pg.No
 	}
 	if folded, err := r.foldable(e); folded != nil || err != nil {
 		return func(*pg.Node) (*pg.Node, error) { return folded, nil }, err
+	}
+	if op := lastName(e.Name); e.Kind == pg.A_Expr_Kind_AEXPR_OP && (op == "<<" || op == ">>") && r.typeOf(e.Rexpr).IsInt() {
+		if _, isText := literal(e.Lexpr); isText {
+			e.Lexpr = castTo(e.Lexpr, "int4")
+		}
 	}
 	if f := r.operatorCall(e); f != nil {
 		n.Node = &pg.Node_FuncCall{FuncCall: f}

@@ -23,28 +23,13 @@ func (r *rewriter) groupedSets(s *pg.SelectStmt) error {
 	if len(sets) == 0 {
 		return nil
 	}
-	for _, n := range s.TargetList {
-		t := n.GetResTarget()
-		if ref := t.GetVal().GetColumnRef(); ref != nil {
-			if _, star := fieldNames(ref); star {
-				return unsupported(ref.Location, "* beside a function of several rows in GROUP BY")
-			}
-		}
-	}
 	sub := &pg.SelectStmt{LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE}
 	name := "nd_sets" + strconv.Itoa(len(r.scope.relations))
 	for i, set := range sets {
 		sub.TargetList = append(sub.TargetList, pg.MakeResTargetNodeWithNameAndVal(setColumn(i), clone(set), -1))
 	}
 	replaceSets(s, name, sets)
-	item := &pg.Node{Node: &pg.Node_RangeSubselect{RangeSubselect: &pg.RangeSubselect{Lateral: true, Subquery: selectNode(sub), Alias: &pg.Alias{Aliasname: name}}}}
-	item, rels, err := r.from(item)
-	if err != nil {
-		return err
-	}
-	s.FromClause = append(s.FromClause, item)
-	r.scope.relations = append(r.scope.relations, rels...)
-	return nil
+	return r.besideRows(s, name, sub, "a function of several rows in GROUP BY")
 }
 
 func setColumn(i int) string { return "nd_set" + strconv.Itoa(i+1) }

@@ -396,6 +396,10 @@ func (r *rewriter) block(s *pg.SelectStmt) (columns, error) {
 	if err := r.takeRows(s, filled); err != nil {
 		return columns{}, err
 	}
+	r.spellCalls(s)
+	if err := r.groupedConstants(s); err != nil {
+		return columns{}, err
+	}
 	if err := r.groupedSets(s); err != nil {
 		return columns{}, err
 	}
