@@ -292,6 +292,7 @@ func (c *conn) openSession() error {
 		Database:        c.startup.database,
 		ApplicationName: c.startup.params["application_name"],
 		Remote:          c.remote(),
+		Local:           c.raw.LocalAddr().String(),
 		PID:             c.pid,
 		Params:          c.startup.params,
 		OnSettingChange: c.settingChanged,

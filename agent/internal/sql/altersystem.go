@@ -50,13 +50,10 @@ func (s *Session) alterSystem(ctx context.Context, node *syntax.AlterSystem) (st
 	return "ALTER SYSTEM", nil
 }
 
-// clientAddress is where the client is; empty: it is the node itself.
-func (s *Session) clientAddress() string {
-	from, err := netip.ParseAddrPort(s.options.Remote)
-	if err != nil {
-		return ""
-	}
-	return from.Addr().Unmap().WithZone("").String()
+// networkAddress is one end of a connection; not valid: it is none of a network.
+func networkAddress(of string) netip.AddrPort {
+	at, _ := netip.ParseAddrPort(of)
+	return at
 }
 
 // staysIn refuses host rules by which who sets them could not log in again.

@@ -6,9 +6,12 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
-// maintain runs VACUUM and ANALYZE: what rows leave behind is collected by itself, and no
-// plan rests on statistics.
+// maintain runs VACUUM, ANALYZE and CHECKPOINT: what rows leave behind is collected by itself,
+// no plan rests on statistics, and what is committed is on disk.
 func (s *Session) maintain(node *syntax.Maintain) (string, error) {
+	if node.Tag == "CHECKPOINT" {
+		return node.Tag, s.need(roleAdmin, node.Tag)
+	}
 	if node.Tag == "VACUUM" && s.tx != nil {
 		return "", &Error{Code: "25001", Message: "VACUUM cannot run inside a transaction block"}
 	}

@@ -154,7 +154,7 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 		Lookup: names.table, View: names.view, Resolve: names.resolve, Filling: s.filling, Policies: s.policies(p),
 		Sequence: func(name syntax.Name) (cluster.ObjectID, error) { return p.sequence(scope, name) },
 		Session: duck.Session{User: s.user, SessionUser: s.sessionUser(), Database: s.options.Database, SearchPath: p.searchPath, Temporary: temporaryOf(scope), TimeZone: p.basis.timeZone, DateOrder: p.basis.order, PID: s.options.PID, Version: s.server.version, Registry: s.registry,
-			Client: s.clientAddress(),
+			Client: networkAddress(s.options.Remote), Local: networkAddress(s.options.Local), Started: s.server.started,
 			Setting: func(name string) (string, bool) {
 				p.asked = true
 				return s.setting(strings.ToLower(name))

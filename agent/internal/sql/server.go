@@ -102,6 +102,7 @@ type Server struct {
 	parsed   *syntax.Cache
 	settings settings.Table
 	version  string
+	started  time.Time
 	pace     pace
 	lines    *exec.Lines
 	// schemaRows is how many rows a schema change works on at once, and schemaPart for how
@@ -142,6 +143,7 @@ func NewServer(cfg Config) (*Server, error) {
 		cfg.ClosedLag = func() time.Duration { return 3 * time.Second }
 	}
 	s := &Server{cfg: cfg, catalog: catalog.New(cfg.Meta), parsed: syntax.NewCache(parsedStatements), settings: settings.NewTable(), lines: exec.NewLines(), schemaRows: schemaRows, schemaPart: schemaPart}
+	s.started = cfg.Now()
 	s.version = fmt.Sprintf("PostgreSQL %s (NodeDB %s) on %s/%s", settings.ServerVersion, cmp.Or(cfg.Version, "dev"), runtime.GOOS, runtime.GOARCH)
 	s.sequences, s.left = newSequences(s.catalog), make(chan struct{}, 1)
 	s.mu.sessions = map[*Session]struct{}{}

@@ -30,6 +30,7 @@ type SessionOptions struct {
 	Database        string
 	ApplicationName string
 	Remote          string // the client's address
+	Local           string // the node's, as the client knows it; "": no network is between them
 	PID             uint32 // what the client knows the session by
 	// Params are the startup packet's other parameters: settings.
 	Params map[string]string

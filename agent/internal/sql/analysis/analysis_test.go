@@ -80,6 +80,7 @@ func TestNothingIsWrong(t *testing.T) {
 		"select 'a' union select b from t order by 1 limit '3'",
 		"insert into t values (1, '2', 3, '{}'), (default, null, 'x', '[]') on conflict (id) do update set a = excluded.a returning *",
 		"update t set (a, b) = (1, 'x') from u where t.id = u.id",
+		"select int4range(1, 5) @> 3, int4range(1, 5) && int4range(2, 3)",
 		"select coalesce(a, '1'), case b when 'x' then 1 else 2.5 end, greatest(1, 2.5), nullif(b, 'x'), (array[1,2])[1] from t",
 	} {
 		if got := check(t, sql); got != "" {

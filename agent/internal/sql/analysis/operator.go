@@ -21,7 +21,8 @@ func (a *analysis) operator(op string, left, right *expr, at int32) *operator {
 	if left != nil {
 		l = left.typ
 	}
-	if r == unsure || left != nil && l == unsure {
+	const ranges = 'R' // which NodeDB has not
+	if r == unsure || left != nil && l == unsure || a.category(l) == ranges || a.category(r) == ranges {
 		return nil
 	}
 	x, y := l, r

@@ -444,6 +444,8 @@ func (a *alteration) apply(action syntax.AlterAction) error {
 		return a.enableTrigger(action)
 	case *syntax.SetPool:
 		return a.setPool(action)
+	case *syntax.Tune:
+		return a.tune(action)
 	case *syntax.OwnerTo:
 		owner, err := a.ask.Owner(action.Role)
 		if err == nil {
@@ -461,7 +463,7 @@ func (a *alteration) apply(action syntax.AlterAction) error {
 func offered(action syntax.AlterAction) error {
 	switch action := action.(type) {
 	case *syntax.AddColumn, *syntax.DropColumn, *syntax.AlterColumnType, *syntax.AlterDefault, *syntax.AlterNotNull, *syntax.AddIdentity, *syntax.OwnerTo,
-		*syntax.DropConstraint, *syntax.RowSecurity, *syntax.EnableTrigger, *syntax.SetPool:
+		*syntax.DropConstraint, *syntax.RowSecurity, *syntax.EnableTrigger, *syntax.SetPool, *syntax.Tune:
 		return nil
 	case *syntax.SetOptions:
 		for _, o := range action.Options {
@@ -510,6 +512,19 @@ func (a *alteration) checkNew(name string, position int) error {
 }
 
 // column finds a column that was there before the statement, or was made by it.
+// tune does nothing for what is there: plans do not rest on statistics, and rows are kept by
+// their keys.
+func (a *alteration) tune(action *syntax.Tune) error {
+	if action.Column != "" {
+		_, err := a.column(action.Column)
+		return err
+	}
+	if _, ok := a.rows.Index(action.Index); action.Index != "" && action.Index != a.rows.KeyName && !ok {
+		return &syntax.Error{Code: "42704", Message: fmt.Sprintf("index %q for table %q does not exist", action.Index, a.object.Name)}
+	}
+	return nil
+}
+
 func (a *alteration) column(name string) (*cluster.Column, error) {
 	column, ok := a.rows.Column(name)
 	if !ok || column.Hidden {

@@ -106,6 +106,12 @@ type (
 		Pool     string
 		Position int
 	}
+	// Tune says how rows are kept and looked for, of a column, an index or the table, which
+	// changes no answer: STATISTICS, STORAGE, COMPRESSION, CLUSTER ON, SET (UN)LOGGED, REPLICA
+	// IDENTITY.
+	Tune struct {
+		Column, Index string
+	}
 	// SetOptions is SET (option = value, ...), or RESET if Reset.
 	SetOptions struct {
 		Options []Option
@@ -130,6 +136,7 @@ func (*OwnerTo) action()            {}
 func (*RowSecurity) action()        {}
 func (*EnableTrigger) action()      {}
 func (*SetOptions) action()         {}
+func (*Tune) action()               {}
 func (*SetPool) action()            {}
 
 func (*AlterCollection) node() {}
@@ -208,6 +215,14 @@ func alterAction(c *pg.AlterTableCmd) (AlterAction, *Error) {
 		}
 		set, _ := setOptions(c)
 		return set, nil
+	case pg.AlterTableType_AT_SetStatistics, pg.AlterTableType_AT_SetStorage, pg.AlterTableType_AT_SetCompression:
+		return &Tune{Column: c.GetName()}, nil
+	case pg.AlterTableType_AT_ClusterOn:
+		return &Tune{Index: c.GetName()}, nil
+	case pg.AlterTableType_AT_ReplicaIdentity:
+		return &Tune{Index: c.GetDef().GetReplicaIdentityStmt().GetName()}, nil
+	case pg.AlterTableType_AT_DropCluster, pg.AlterTableType_AT_SetLogged, pg.AlterTableType_AT_SetUnLogged:
+		return &Tune{}, nil
 	default:
 		return nil, Unsupported("this form of ALTER TABLE", "")
 	}

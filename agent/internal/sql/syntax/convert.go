@@ -96,6 +96,8 @@ func convertTables(stmt *pg.Node, word, _ string) (Node, *Error) {
 		return convertAlterTable(n.AlterTableStmt, word)
 	case *pg.Node_VacuumStmt:
 		return convertMaintain(n.VacuumStmt)
+	case *pg.Node_CheckPointStmt:
+		return &Maintain{Tag: "CHECKPOINT"}, nil
 	case *pg.Node_TruncateStmt:
 		return convertTruncate(n.TruncateStmt, word)
 	case *pg.Node_IndexStmt:
@@ -198,7 +200,7 @@ var refused = map[string]string{ //nolint:gochecknoglobals // never changed
 	"AlterFdw": "ALTER FOREIGN DATA WRAPPER", "AlterForeignServer": "ALTER SERVER", "AlterOpFamily": "ALTER OPERATOR FAMILY", "AlterOperator": "ALTER OPERATOR",
 	"AlterPublication": "ALTER PUBLICATION", "AlterStats": "ALTER STATISTICS", "AlterSubscription": "ALTER SUBSCRIPTION", "AlterTableSpaceOptions": "ALTER TABLESPACE",
 	"AlterTSConfiguration": "ALTER TEXT SEARCH CONFIGURATION", "AlterTSDictionary": "ALTER TEXT SEARCH DICTIONARY", "AlterType": "ALTER TYPE", "AlterUserMapping": "ALTER USER MAPPING",
-	"CheckPoint": "CHECKPOINT", "Cluster": "CLUSTER", "CreateAm": "CREATE ACCESS METHOD", "CreateCast": "CREATE CAST", "CreateConversion": "CREATE CONVERSION",
+	"Cluster": "CLUSTER", "CreateAm": "CREATE ACCESS METHOD", "CreateCast": "CREATE CAST", "CreateConversion": "CREATE CONVERSION",
 	"CreateEventTrig": "CREATE EVENT TRIGGER", "CreateFdw": "CREATE FOREIGN DATA WRAPPER", "CreateForeignServer": "CREATE SERVER", "CreateForeignTable": "CREATE FOREIGN TABLE",
 	"CreateOpClass": "CREATE OPERATOR CLASS", "CreateOpFamily": "CREATE OPERATOR FAMILY", "CreatePLang": "CREATE LANGUAGE", "CreatePublication": "CREATE PUBLICATION",
 	"CreateRange": "CREATE TYPE ... AS RANGE", "CreateStats": "CREATE STATISTICS", "CreateSubscription": "CREATE SUBSCRIPTION", "CreateTableSpace": "CREATE TABLESPACE",

@@ -84,7 +84,7 @@ func storageParameter(d *pg.DefElem) *Error {
 	return nil
 }
 
-// Maintain is VACUUM and ANALYZE, which have nothing to do here.
+// Maintain is VACUUM, ANALYZE and CHECKPOINT, which have nothing to do here.
 type Maintain struct {
 	Tag    string
 	Tables []Name

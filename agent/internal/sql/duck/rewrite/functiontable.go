@@ -1,6 +1,8 @@
 package rewrite
 
 import (
+	"net/netip"
+
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -90,7 +92,7 @@ var specials = map[string]special{
 	"json_build_array": jsonArray, "jsonb_build_array": jsonArray, "json_build_object": jsonObject, "jsonb_build_object": jsonObject,
 	"json_object_agg": jsonObjectAgg, "jsonb_object_agg": jsonObjectAgg,
 	"sum": specialSum, "avg": specialAvg, "count": specialCount, "json_agg": jsonAgg, "jsonb_agg": jsonAgg,
-	"now": specialNow, "transaction_timestamp": specialNow, "statement_timestamp": specialNow, "pg_postmaster_start_time": specialNow, "pg_conf_load_time": specialNow,
+	"now": specialNow, "transaction_timestamp": specialNow, "statement_timestamp": specialNow, "pg_postmaster_start_time": serverStart, "pg_conf_load_time": serverStart,
 	"extract": specialExtract, "date_part": specialExtract,
 	"substring": specialSubstring, "substr": specialSubstring,
 	"concat": specialConcat, "concat_ws": specialConcat, "array_to_string": arrayToString,
@@ -133,7 +135,8 @@ var specials = map[string]special{
 	"pg_get_function_result": functionText("result"), "pg_get_function_arguments": functionText("arguments"), "pg_get_function_identity_arguments": functionText("identity"),
 	"pg_get_function_sqlbody": functionText("body"),
 	"pg_get_serial_sequence":  serialSequence, "pg_get_partkeydef": noText, "pg_get_statisticsobjdef_columns": noText,
-	"pg_tablespace_location": answers(func() *pg.Node { return sqlText("") }), "inet_client_addr": clientAddress, "inet_server_addr": noText, "inet_server_port": answers(func() *pg.Node { return cast(null(), "INTEGER") }),
+	"pg_tablespace_location": answers(func() *pg.Node { return sqlText("") }), "inet_client_addr": endOf(func(s *Session) netip.AddrPort { return s.Client }, false), "inet_client_port": endOf(func(s *Session) netip.AddrPort { return s.Client }, true),
+	"inet_server_addr": endOf(func(s *Session) netip.AddrPort { return s.Local }, false), "inet_server_port": endOf(func(s *Session) netip.AddrPort { return s.Local }, true),
 	"pg_relation_size": noNumber, "pg_total_relation_size": noNumber, "pg_table_size": noNumber, "pg_indexes_size": noNumber,
 	"pg_database_size": noNumber, "txid_current": specialTransaction, "pg_stat_get_numscans": noNumber, "pg_get_partition_constraintdef": noText, "pg_get_statisticsobjdef": noText,
 }

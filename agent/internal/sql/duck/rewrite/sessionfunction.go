@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"net/netip"
 	"slices"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -24,16 +25,31 @@ func constantText(value func(*rewriter) string) special {
 	}
 }
 
-// clientAddress is inet_client_addr().
-func clientAddress(r *rewriter, f *pg.FuncCall) (finish, error) {
-	d := datum.MakeNull(datum.Inet)
-	if r.in.Session.Client != "" {
-		var err error
-		if d, err = datum.ParseText(datum.Inet, r.in.Session.Client, nil); err != nil {
+// endOf is an address, or a port, of the connection's; NULL: it is no connection of a network.
+func endOf(end func(*Session) netip.AddrPort, port bool) special {
+	return func(r *rewriter, _ *pg.FuncCall) (finish, error) {
+		at := end(&r.in.Session)
+		t := datum.Inet
+		if port {
+			t = datum.Int4
+		}
+		switch {
+		case !at.IsValid():
+			return r.folded(nil, datum.MakeNull(t), nil)
+		case port:
+			return r.folded(nil, datum.MakeInt(datum.Int4, int64(at.Port())), nil)
+		}
+		d, err := datum.ParseText(datum.Inet, at.Addr().Unmap().WithZone("").String(), nil)
+		if err != nil {
 			return nil, err
 		}
+		return r.folded(nil, d, nil)
 	}
-	return r.folded(nil, d, nil)
+}
+
+// serverStart is when the node began to serve, with the settings that it has.
+func serverStart(r *rewriter, _ *pg.FuncCall) (finish, error) {
+	return r.folded(nil, datum.FromTime(r.in.Session.Started), nil)
 }
 
 // answers ignores the arguments of a function that has one answer here.

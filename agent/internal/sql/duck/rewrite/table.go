@@ -2,6 +2,8 @@ package rewrite
 
 import (
 	"fmt"
+	"net/netip"
+	"time"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
@@ -54,7 +56,9 @@ type Session struct {
 	DateOrder   datum.DateOrder
 	PID         uint32 // pg_backend_pid
 	Version     string // version()
-	Client      string // inet_client_addr; empty: there is none
+	// Client and Local are the ends of the connection; not valid: no network is between them.
+	Client, Local netip.AddrPort
+	Started       time.Time // pg_postmaster_start_time
 	// Registry knows the objects that regclass and its kin are of, as they are when it is
 	// called; nil: none.
 	Registry func() Registry
