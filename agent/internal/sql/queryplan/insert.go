@@ -552,8 +552,7 @@ func (p *Planner) returning(list []*pg.Node, s *scope) ([]Expr, []Column, error)
 		if err := c.unknownFunction(list...); err != nil {
 			return nil, nil, err
 		}
-		err = &syntax.Error{Code: "0A000", Message: "this expression in RETURNING is not supported",
-			Hint: "Simple expressions of the row are; or SELECT afterwards."}
+		err = errReturning
 	}
 	return out.Output, columns, err
 }

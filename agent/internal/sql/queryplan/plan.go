@@ -120,7 +120,7 @@ func (p *Planner) Plan(ctx context.Context, q *syntax.Query) (*Plan, error) {
 	out := &Plan{}
 	ok, err := p.with(ctx, q, out)
 	if err == nil && !ok {
-		err = p.planQuery(ctx, q, out)
+		err = p.planReturning(ctx, q, out)
 	}
 	if err != nil {
 		return nil, err

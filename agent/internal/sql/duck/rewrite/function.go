@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"math"
 	"slices"
 	"strings"
 
@@ -411,6 +412,10 @@ func specialSum(r *rewriter, f *pg.FuncCall) (finish, error) {
 	t := r.typeOf(f.Args[0])
 	if t == datum.Interval && f.Over != nil {
 		return nil, unsupported(f.Location, "sum of intervals over a window: sum extract(epoch from ...), that")
+	}
+	if v, ok := r.constantValue(f.Args[0]); ok && t.IsFloat() && v.Type.IsFloat() && !v.Null && v.F == 0 && math.Signbit(v.F) {
+		// All are -0, and so is their sum, which the engine begins with 0.
+		return func(n *pg.Node) (*pg.Node, error) { return renamed(n, "min", n.GetFuncCall().Args...), nil }, nil
 	}
 	if t.IsFloat() {
 		inOrder(f)
