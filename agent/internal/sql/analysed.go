@@ -30,7 +30,7 @@ func (n *names) analysed(ctx context.Context, planner *queryplan.Planner, q *syn
 	}
 	again := *planner
 	plan, resolved, err = planned(ctx, planner, q)
-	if err == nil && (plan.Fails != nil || plan.ByEngine()) {
+	if err == nil && (plan.Fails != nil || plan.ByEngine() || plan.FailsToAssign()) {
 		if q.Call || q.Merge != nil {
 			plan.Fails = cmp.Or(planner.Failure(cmp.Or(resolved, q)), plan.Fails)
 		} else {

@@ -97,10 +97,8 @@ func signum(x float64) float64 {
 		return 1
 	case x < 0:
 		return -1
-	case x == 0:
-		return 0
 	}
-	return x
+	return 0 // of NaN, too
 }
 
 func squareRoot(x float64) (float64, error) {

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"math"
+	"math/big"
 	"strconv"
 	"strings"
 	"time"
@@ -82,12 +83,54 @@ func appendFloat(dst []byte, f float64, bits int) []byte {
 		limit = 6
 	}
 	start := len(dst)
-	dst = strconv.AppendFloat(dst, f, 'e', -1, bits)
+	dst = strconv.AppendFloat(dst, f, 'e', digitsOf(f, bits), bits)
 	e, err := strconv.Atoi(string(dst[strings.LastIndexByte(string(dst[start:]), 'e')+start+1:]))
 	if err == nil && e >= -4 && e < limit {
 		dst = strconv.AppendFloat(dst[:start], f, 'f', -1, bits)
 	}
 	return dst
+}
+
+// digitsOf is how many digits behind the first PostgreSQL shows of a number, -1 if as few as read
+// back: those that lie just between two numbers are not taken, though they are read as this one.
+func digitsOf(f float64, bits int) int {
+	a, whole := math.Abs(f), float64(1<<53)
+	if bits == 32 {
+		whole = 1 << 24
+	}
+	if a < whole || !between(a, strconv.FormatFloat(a, 'f', -1, bits), bits) {
+		return -1
+	}
+	for n := len(strings.TrimRight(strconv.FormatFloat(a, 'f', -1, bits), "0")); ; n++ {
+		s := strconv.FormatFloat(a, 'e', n, bits)
+		read, err := strconv.ParseFloat(s, bits)
+		if err != nil || n >= 17 {
+			return -1
+		}
+		if v, _, err := big.ParseFloat(s, 10, 2000, big.ToNearestEven); read == a && err == nil && !between(a, v.Text('f', 0), bits) {
+			return n
+		}
+	}
+}
+
+// between reports whether the digits of a whole number are as far from f as from the next number.
+func between(f float64, digits string, bits int) bool {
+	exact, _ := new(big.Float).SetFloat64(f).Int(nil)
+	read, ok := new(big.Int).SetString(digits, 10)
+	if !ok || read.Cmp(exact) == 0 {
+		return false
+	}
+	to := math.Inf(read.Cmp(exact))
+	next := math.Nextafter(f, to)
+	if bits == 32 {
+		next = float64(math.Nextafter32(float32(f), float32(to)))
+	}
+	if math.IsInf(next, 0) {
+		return false
+	}
+	other, _ := new(big.Float).SetFloat64(next).Int(nil)
+	off := new(big.Int).Sub(read, exact)
+	return off.Lsh(off, 1).Cmp(other.Sub(other, exact)) == 0
 }
 
 func appendUUID(dst []byte, b string) []byte {

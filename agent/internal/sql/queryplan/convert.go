@@ -57,8 +57,8 @@ func convert(e Expr, t datum.Type, modifier int32, how datum.CastContext) (Expr,
 		return datum.ApplyModifier(v, modifier, how == datum.Explicit)
 	}}
 	if zoned(from, t) {
-		if k := zonedLiteral(e, t, modifier); k != nil {
-			return k, nil
+		if k, err := zonedLiteral(e, t, modifier); k != nil || err != nil {
+			return k, err
 		}
 		return out, nil // depends on the session's time zone
 	}
@@ -108,23 +108,27 @@ func zoned(from, to datum.Type) bool {
 }
 
 // zonedLiteral is what a literal is that names its zone, or a time of all zones; nil: it is none.
-func zonedLiteral(e Expr, t datum.Type, modifier int32) *Const {
+func zonedLiteral(e Expr, t datum.Type, modifier int32) (Expr, error) {
 	k, ok := e.(*Const)
 	if !ok || k.Value.Type != datum.Unknown || t.IsArray() {
-		return nil
+		return nil, nil
 	}
 	here, err := datum.ParseText(t, k.Value.S, time.UTC)
+	var wrong *datum.Error
+	if errors.As(err, &wrong) && wrong.Code == "22007" { // whatever the zone is
+		return nil, at(err, k.position)
+	}
 	if err != nil {
-		return nil
+		return nil, nil
 	}
 	there, err := datum.ParseText(t, k.Value.S, time.FixedZone("", int(5*time.Hour/time.Second)))
 	if err != nil || datum.Compare(here, there) != 0 {
-		return nil
+		return nil, nil
 	}
 	if here, err = datum.ApplyModifier(here, modifier, true); err != nil {
-		return nil
+		return nil, nil
 	}
-	return &Const{Value: here, position: k.position}
+	return &Const{Value: here, position: k.position}, nil
 }
 
 // asBuiltin is what functions of package builtin know.

@@ -184,3 +184,15 @@ func (k *folding) assigned(n *pg.Node, column *catalog.Column) {
 		*k.fails = f.err
 	}
 }
+
+// FailsToAssign reports whether a constant cannot become the value of a column.
+func (p *Plan) FailsToAssign() bool {
+	fails := func(e Expr) bool { _, ok := e.(*failing); return ok }
+	set := func(a Assignment) bool { return fails(a.Value) }
+	if c := p.Change; c != nil && slices.ContainsFunc(c.Set, set) {
+		return true
+	}
+	i := p.Insert
+	return i != nil && (i.Conflict != nil && slices.ContainsFunc(i.Conflict.Set, set) ||
+		slices.ContainsFunc(i.Rows, func(row []Expr) bool { return slices.ContainsFunc(row, fails) }))
+}

@@ -416,6 +416,9 @@ func castOf(v datum.Datum) *pg.Node {
 // settled is the constant that e is whatever the row, the session and the time are, or e. What
 // PostgreSQL computes beforehand and cannot fails.
 func settled(e Expr) Expr {
+	if f, ok := e.(*fn); ok && f.strict && f.routine == nil && slices.ContainsFunc(f.args, nullConst) {
+		return &Const{Value: datum.MakeNull(f.typ)}
+	}
 	if isConst(e) || !fixed(e) {
 		return e
 	}
@@ -434,6 +437,11 @@ func settled(e Expr) Expr {
 		return e
 	}
 	return &Const{Value: v}
+}
+
+func nullConst(e Expr) bool {
+	k, ok := e.(*Const)
+	return ok && k.Value.Null
 }
 
 // late reports whether PostgreSQL computes a part of e when rows are there.
