@@ -118,15 +118,12 @@ func zonedLiteral(e Expr, t datum.Type, modifier int32) (Expr, error) {
 	if errors.As(err, &wrong) && wrong.Code == "22007" { // whatever the zone is
 		return nil, at(err, k.position)
 	}
-	if err != nil {
-		return nil, nil
-	}
-	there, err := datum.ParseText(t, k.Value.S, time.FixedZone("", int(5*time.Hour/time.Second)))
-	if err != nil || datum.Compare(here, there) != 0 {
-		return nil, nil
+	there, elsewhere := datum.ParseText(t, k.Value.S, time.FixedZone("", int(5*time.Hour/time.Second)))
+	if err != nil || elsewhere != nil || datum.Compare(here, there) != 0 {
+		return nil, nil //nolint:nilerr // who reads it in the session's zone tells
 	}
 	if here, err = datum.ApplyModifier(here, modifier, true); err != nil {
-		return nil, nil
+		return nil, nil //nolint:nilerr // as above
 	}
 	return &Const{Value: here, position: k.position}, nil
 }
