@@ -65,8 +65,8 @@ type Column struct {
 	// Type is PostgreSQL's name of the type: bool int2 int4 int8 float4 float8
 	// numeric text varchar bytea uuid date timestamp timestamptz jsonb.
 	Type string `json:"type"`
-	// UserType is the domain or the enum that it is of. Type is that of the domain, or
-	// "enum", of arrays of it "enum[]".
+	// UserType is the domain, the enum or the composite type that it is of. Type is that of the
+	// domain, or "enum", of arrays of it "enum[]", or "composite", or "composite[]".
 	UserType ObjectID `json:"userType,omitempty"`
 	// Modifier is PostgreSQL's typmod (-1: none), e.g. of varchar(20), numeric(10,2).
 	Modifier int32 `json:"modifier"`

@@ -35,6 +35,7 @@ const (
 	KindMaterializedView ObjectKind = "materialized view"
 	KindDomain           ObjectKind = "domain"
 	KindEnum             ObjectKind = "enum"
+	KindComposite        ObjectKind = "composite type"
 	KindSchedule         ObjectKind = "schedule"
 	KindFunction         ObjectKind = "function" // or a procedure
 )
@@ -47,7 +48,7 @@ const (
 	DatabaseNames NameSpace = iota + 1
 	SchemaNames
 	RelationNames // what can stand in FROM, and indexes
-	TypeNames     // domains and enums
+	TypeNames     // domains, enums and composite types
 	ScheduleNames
 	FunctionNames // with the types of their arguments
 )
@@ -109,6 +110,7 @@ type Object struct {
 	View       *View       `json:"view,omitempty"`
 	Domain     *Domain     `json:"domain,omitempty"`
 	Enum       *Enum       `json:"enum,omitempty"`
+	Composite  *Composite  `json:"composite,omitempty"`
 	Schedule   *Schedule   `json:"schedule,omitempty"`
 	Function   *Function   `json:"function,omitempty"`
 }
@@ -128,7 +130,7 @@ func (o *Object) Names() []ObjectName {
 		return []ObjectName{{Space: DatabaseNames, Name: o.Name}}
 	case KindSchema:
 		return []ObjectName{{Parent: o.Parent, Space: SchemaNames, Name: o.Name}}
-	case KindDomain, KindEnum:
+	case KindDomain, KindEnum, KindComposite:
 		return []ObjectName{{Parent: o.Parent, Space: TypeNames, Name: o.Name}}
 	case KindSchedule:
 		return []ObjectName{{Parent: o.Parent, Space: ScheduleNames, Name: o.Name}}
@@ -163,7 +165,7 @@ func (o *Object) Validate() error {
 		return errors.New("a sequence has numbers, and nothing else has")
 	case (o.Kind == KindView || o.Kind == KindMaterializedView) != (o.View != nil):
 		return errors.New("a view has a query, and nothing else has")
-	case (o.Kind == KindDomain) != (o.Domain != nil), (o.Kind == KindEnum) != (o.Enum != nil):
+	case (o.Kind == KindDomain) != (o.Domain != nil), (o.Kind == KindEnum) != (o.Enum != nil), (o.Kind == KindComposite) != (o.Composite != nil):
 		return errors.New("a type says what its values are, and nothing else does")
 	case (o.Kind == KindSchedule) != (o.Schedule != nil):
 		return errors.New("a schedule has times, and nothing else has")
@@ -182,6 +184,8 @@ func (o *Object) Validate() error {
 		return o.Domain.validate()
 	case KindEnum:
 		return o.Enum.validate()
+	case KindComposite:
+		return o.Composite.validate()
 	case KindTable:
 		return o.Collection.validate()
 	case KindSequence:

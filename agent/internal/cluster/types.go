@@ -35,6 +35,63 @@ type EnumLabel struct {
 	Order float64 `json:"order"`
 }
 
+// Composite is a type whose values have fields.
+type Composite struct {
+	Attributes []Attribute `json:"attributes,omitempty"`
+	// NextAttribute is the next id of an attribute: they never return, values hold them.
+	NextAttribute ColumnID `json:"nextAttribute"`
+	// Array is the id by which catalogs name the type of its arrays, Relation that by which
+	// they list its attributes.
+	Array    ObjectID `json:"array"`
+	Relation ObjectID `json:"relation"`
+}
+
+// Attribute is a field of a composite type.
+type Attribute struct {
+	ID   ColumnID `json:"id"`
+	Name string   `json:"name"`
+	// Type, UserType and Modifier are as those of a column.
+	Type     string   `json:"type"`
+	UserType ObjectID `json:"userType,omitempty"`
+	Modifier int32    `json:"modifier"`
+	Comment  string   `json:"comment,omitempty"`
+}
+
+func (c *Composite) validate() error {
+	ids, names := map[ColumnID]bool{}, map[string]bool{}
+	if c.Array == 0 || c.Relation == 0 {
+		return errors.New("a composite type has a type of arrays, and a list of attributes")
+	}
+	for _, a := range c.Attributes {
+		switch {
+		case a.ID == 0 || a.ID >= c.NextAttribute || ids[a.ID]:
+			return fmt.Errorf("the attribute %q has the id %d, which is taken or not below the next id %d", a.Name, a.ID, c.NextAttribute)
+		case names[a.Name] || a.Name == "" || a.Type == "":
+			return fmt.Errorf("the attribute %q is listed twice, or has no name or type", a.Name)
+		}
+		ids[a.ID], names[a.Name] = true, true
+	}
+	return nil
+}
+
+// Follows says what is wrong with the type as what becomes of old: values of old would be
+// read as others.
+func (c *Composite) Follows(old *Composite) error {
+	if c.NextAttribute < old.NextAttribute {
+		return fmt.Errorf("the next id of attributes goes back from %d to %d", old.NextAttribute, c.NextAttribute)
+	}
+	for _, a := range c.Attributes {
+		was := false
+		for _, o := range old.Attributes {
+			was = was || o.ID == a.ID
+		}
+		if !was && a.ID < old.NextAttribute {
+			return fmt.Errorf("the attribute %q has the id %d of another one", a.Name, a.ID)
+		}
+	}
+	return nil
+}
+
 func (d *Domain) validate() error {
 	if d.Type == "" || d.Array == 0 {
 		return errors.New("a domain is of a type, and has one of arrays")

@@ -247,6 +247,11 @@ func (c *change) putObject(o cluster.Object) *Refusal {
 				return refuse(CodeInvalid, "%s %q: %v", o.Kind, o.Name, err)
 			}
 		}
+		if o.Composite != nil {
+			if err := o.Composite.Follows(old.Composite); err != nil {
+				return refuse(CodeInvalid, "%s %q: %v", o.Kind, o.Name, err)
+			}
+		}
 		o.Version = old.Version + 1
 	}
 	if old := c.view.Objects[o.ID]; old != nil {

@@ -95,6 +95,11 @@ func (s *Session) rename(ctx context.Context, node *syntax.Rename) (string, erro
 		})
 	case syntax.KindType, syntax.KindDomain:
 		return s.renameType(ctx, node)
+	case syntax.KindAttribute:
+		return s.alter(ctx, "ALTER TYPE", func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {
+			next, err := s.server.catalog.RenameAttribute(in, node)
+			return next, nil, err
+		})
 	case syntax.KindDomainConstraint:
 		const tag = "ALTER DOMAIN"
 		return tag, s.changeObjects(ctx, tag, func(in catalog.Scope) (*catalog.Draft, error) {

@@ -88,7 +88,7 @@ func (n *names) described(q *syntax.Query) (*analysis.Description, error) {
 	n.description, n.wrong = analysis.Describe(q, analysis.Input{
 		Resolve: n.relation,
 		Type: func(t syntax.TypeName) (datum.Type, bool) {
-			r, err := n.scope.ResolveType(t)
+			r, err := n.scope.ResolveAnyType(t)
 			return r.Type, err == nil && (r.User == nil || r.User.Domain == nil)
 		},
 		Made:    func(name string) bool { return len(n.scope.Functions(syntax.Name{Name: name})) > 0 },

@@ -203,6 +203,10 @@ func (s *Session) executeObjects(ctx context.Context, node syntax.Node, at time.
 		return s.createEnum(ctx, node)
 	case *syntax.AlterEnum:
 		return s.alterEnum(ctx, node)
+	case *syntax.CreateType:
+		return s.createComposite(ctx, node)
+	case *syntax.AlterType:
+		return s.alterComposite(ctx, node)
 	case *syntax.CreateDomain:
 		return s.createDomain(ctx, node)
 	case *syntax.AlterDomain:

@@ -18,8 +18,6 @@ var notYet = func() map[reflect.Type]later {
 	out := map[reflect.Type]later{}
 	for _, l := range []later{
 		{&syntax.AlterDatabase{}, "ALTER DATABASE", ""},
-		{&syntax.AlterType{}, "ALTER TYPE", ""},
-		{&syntax.CreateType{}, "CREATE TYPE", "Use jsonb, or several columns."},
 	} {
 		out[reflect.TypeOf(l.node)] = l
 	}

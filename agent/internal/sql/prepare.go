@@ -163,7 +163,11 @@ func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query
 	planner.Chosen = p.chosen
 	planner.Functions = func(name syntax.Name) []*queryplan.Routine { return s.routines(p, scope, name) }
 	planner.Type = func(name syntax.TypeName) (catalog.Resolved, error) {
-		r, err := scope.ResolveType(name)
+		r, err := scope.ResolveAnyType(name)
+		if err == nil && r.User != nil && (r.User.Collection != nil || r.User.View != nil) {
+			names.resolve(name.Schema, name.Name) // the plan rests on the relation
+			return r, nil
+		}
 		p.found = append(p.found, found{schema: name.Schema, name: name.Name, typ: r.User, isType: true})
 		return r, err
 	}

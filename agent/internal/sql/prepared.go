@@ -77,7 +77,7 @@ func (s *Session) prepareNamed(ctx context.Context, node *syntax.PrepareStatemen
 	}
 	p := &Prepared{statement: statement}
 	for _, t := range node.Types {
-		r, err := s.scope().ResolveType(t)
+		r, err := s.scope().ResolveAnyType(t)
 		if err != nil {
 			return "", err
 		}

@@ -121,6 +121,7 @@ func (s *Session) catalogInput(ctx context.Context, t *pgcatalog.Table) *pgcatal
 	in.SearchPath = scope.SearchPath()
 	in.Tables, in.Schemas, in.Databases, in.DatabaseID = scope.Tables(), scope.AllSchemas(), scope.Databases(), s.database
 	in.DefaultText, in.NamedCalls, in.Types, in.EnumType = scope.DefaultText, scope.NamedCalls, scope.UserTypes(), scope.EnumType
+	in.Composite = scope.CompositeType
 	for _, o := range scope.Sequences() {
 		if schema, ok := scope.Object(o.Parent); ok {
 			in.Sequences = append(in.Sequences, pgcatalog.Sequence{Object: o, Schema: schema, Place: s.placeOf(o)})

@@ -25,6 +25,21 @@ func (s *Session) alterEnum(ctx context.Context, node *syntax.AlterEnum) (string
 	})
 }
 
+// createComposite runs CREATE TYPE ... AS (...).
+func (s *Session) createComposite(ctx context.Context, node *syntax.CreateType) (string, error) {
+	const tag = "CREATE TYPE"
+	return tag, s.changeObjects(ctx, tag, func(in catalog.Scope) (*catalog.Draft, error) {
+		return s.server.catalog.CreateComposite(ctx, in, node, s.user)
+	})
+}
+
+// alterComposite runs ALTER TYPE ... ADD, DROP and ALTER ATTRIBUTE.
+func (s *Session) alterComposite(ctx context.Context, node *syntax.AlterType) (string, error) {
+	return s.alter(ctx, "ALTER TYPE", func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {
+		return s.server.catalog.AlterComposite(in, node)
+	})
+}
+
 // createDomain runs CREATE DOMAIN.
 func (s *Session) createDomain(ctx context.Context, node *syntax.CreateDomain) (string, error) {
 	const tag = "CREATE DOMAIN"

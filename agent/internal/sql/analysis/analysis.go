@@ -130,7 +130,7 @@ func (a *analysis) description() *Description {
 		}
 	}
 	for at, t := range a.literals {
-		if v, ok := a.valueType(t); ok && !v.Elem().IsEnum() {
+		if v, ok := a.valueType(t); ok && !v.Elem().IsEnum() && !v.Elem().IsComposite() {
 			out.Literals[at] = v
 		}
 	}

@@ -26,7 +26,7 @@ func (a *analysis) assigned(e *expr, c itemColumn) {
 		a.hinted("42804", e.at, "You will need to rewrite or cast the expression.", "column \"%s\" is of type %s but expression is of type %s", c.name, a.sqlName(c.typ), a.sqlName(e.typ))
 		return
 	}
-	a.coerce(e, c.typ)
+	a.coerceBy(e, c.typ, assignment)
 }
 
 func shown(i *item) []itemColumn {

@@ -39,7 +39,7 @@ func (a *analysis) coercible(from, to []oid, by askedFor) bool {
 		case polymorphic(t):
 			generics = true
 		case f == unknown, a.pathway(f, t, by):
-		case f == record && t == record:
+		case f == record && (t == record || a.category(t) == composite), t == record && a.category(f) == composite:
 		default:
 			return false
 		}
@@ -52,7 +52,10 @@ func (a *analysis) converts(from, to oid, by askedFor) bool {
 }
 
 // coerce gives an expression a type that it can be brought to: a literal is read.
-func (a *analysis) coerce(e *expr, to oid) *expr {
+func (a *analysis) coerce(e *expr, to oid) *expr { return a.coerceBy(e, to, implicit) }
+
+// coerceBy is coerce by what was asked for.
+func (a *analysis) coerceBy(e *expr, to oid, by askedFor) *expr {
 	if e.typ == to || e.typ == unsure || to == unsure || to == anyType {
 		return e
 	}
@@ -63,6 +66,9 @@ func (a *analysis) coerce(e *expr, to oid) *expr {
 		case e.arg > 0:
 			a.params[e.arg-1] = to
 			e.typ = to
+			return e
+		case e.lit != nil && to == record:
+			a.refuse("0A000", e.at, "input of anonymous composite types is not implemented")
 			return e
 		case e.lit != nil:
 			a.read(*e.lit, to, e.at)
@@ -75,6 +81,9 @@ func (a *analysis) coerce(e *expr, to oid) *expr {
 		case e.null:
 			return &expr{typ: to, at: e.at, null: true, is: "null"}
 		}
+	}
+	if e.row != nil && a.category(to) == composite {
+		return a.asComposite(e, to, by, e.at)
 	}
 	return of(to, e.at, fmt.Sprint("as ", to), e)
 }

@@ -182,6 +182,9 @@ func (a *analysis) cast(c *pg.TypeCast) *expr {
 	if e.typ != to && !a.converts(e.typ, to, explicit) {
 		a.refuse("42846", c.Location, "cannot cast type %s to %s", a.sqlName(e.typ), a.sqlName(to))
 	}
+	if e.row != nil && a.category(to) == composite {
+		return a.asComposite(e, to, explicit, c.Location)
+	}
 	if len(c.TypeName.GetTypmods()) > 0 {
 		is := "cast"
 		for _, m := range c.TypeName.Typmods {
@@ -192,7 +195,7 @@ func (a *analysis) cast(c *pg.TypeCast) *expr {
 	if e.typ == to && e.mod != 0 {
 		return of(to, e.at, "cast", e)
 	}
-	return a.coerce(e, to).with(a.modifierOf(c.TypeName))
+	return a.coerceBy(e, to, explicit).with(a.modifierOf(c.TypeName))
 }
 
 // modifierOf is the modifier of a written type, and one: char has one that is not written.
@@ -334,10 +337,13 @@ func (a *analysis) subscript(x *pg.A_Indirection) *expr {
 	kids := []*expr{e}
 	is := "subscript"
 	slice := false
-	for _, n := range x.Indirection {
+	for at, n := range x.Indirection {
 		i := n.GetAIndices()
+		if i == nil && at == 0 {
+			return a.fields(e, x)
+		}
 		if i == nil {
-			return of(unsure, e.at, "")
+			return of(unsure, e.at, "", kids...)
 		}
 		slice = slice || i.IsSlice
 	}

@@ -147,9 +147,12 @@ func (a *analysis) typeOf(t datum.Type) oid {
 	if t == datum.Unknown || t == datum.Record {
 		return unsure
 	}
-	if e := t.Elem(); e.IsEnum() && a.made[oid(e.OID())] == nil {
+	if e := t.Elem(); (e.IsEnum() || e.IsComposite()) && a.made[oid(e.OID())] == nil {
 		scalar, array := oid(e.OID()), oid((e | datum.Array).OID())
 		a.made[scalar] = &typeFact{name: e.String(), sqlName: e.SQLName(), category: 'E', array: array, enum: true}
+		if e.IsComposite() {
+			a.made[scalar] = &typeFact{name: e.String(), sqlName: e.SQLName(), category: composite, array: array}
+		}
 		a.made[array] = &typeFact{name: "_" + e.String(), sqlName: e.SQLName() + "[]", category: 'A', elem: scalar}
 		a.known[scalar], a.known[array] = e, e|datum.Array
 	}

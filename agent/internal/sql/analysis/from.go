@@ -179,6 +179,10 @@ func (a *analysis) functionColumns(out *item, n *pg.Node, aliased bool) {
 		}
 	case e.typ == unsure || e.typ == record:
 		out.open = true
+	case a.form(e.typ) != nil:
+		for _, f := range a.form(e.typ).Fields {
+			out.columns = append(out.columns, itemColumn{name: f.Name, typ: a.typeOf(f.Type), mod: f.Modifier + 1})
+		}
 	default:
 		if len(columns) == 1 && columns[0].name != "" {
 			name = columns[0].name

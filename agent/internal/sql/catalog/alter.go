@@ -188,6 +188,9 @@ func (c *Catalog) Comment(in Scope, stmt *syntax.Comment) (*Draft, error) {
 	var err error
 	switch stmt.Target.Kind {
 	case syntax.KindColumn, syntax.KindTrigger:
+		if t, ok := in.UserType(stmt.Target.Name); ok && t.Composite != nil && stmt.Target.Kind == syntax.KindColumn {
+			return in.commentAttribute(stmt)
+		}
 		o, _, err = in.toName(stmt.Target.Name, "TABLE", false)
 	case syntax.KindTable, syntax.KindConstraint:
 		o, _, err = in.toAlter(stmt.Target.Name, false)

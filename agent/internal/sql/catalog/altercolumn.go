@@ -100,7 +100,7 @@ func (a *alteration) checkOfNew(k *syntax.Constraint) error {
 
 // value computes what rows get that say nothing of the column.
 func (a *alteration) value(column *cluster.Column) (v datum.Datum, volatile bool, err error) {
-	t, user, ok := typeOf(column, a.scope.Object, a.scope.EnumType)
+	t, user, ok := typeOf(column, a.scope.Object, a.scope.madeType)
 	if !ok {
 		return v, false, unknownType(column.Type)
 	}

@@ -163,7 +163,10 @@ func (c *Catalog) make(ctx context.Context, in Scope, m making, desc *cluster.Ob
 		}
 		return nil, false, &syntax.Error{Code: "42P07", Message: fmt.Sprintf("relation %q already exists", desc.Name)}
 	}
-	if _, taken := in.find(schema.ID, cluster.TypeNames, desc.Name); taken {
+	if o, taken := in.find(schema.ID, cluster.TypeNames, desc.Name); taken {
+		if o.Composite != nil { // whose attributes are listed as a relation's
+			return nil, false, &syntax.Error{Code: "42P07", Message: fmt.Sprintf("relation %q already exists", desc.Name)}
+		}
 		return nil, false, &syntax.Error{Code: "42710", Message: fmt.Sprintf("type %q already exists", desc.Name),
 			Hint: "A relation has an associated type of the same name, so you must use a name that doesn't conflict with any existing type."}
 	}

@@ -213,7 +213,9 @@ func (s Scope) addKey(desc *cluster.Collection, name string) error {
 			return &syntax.Error{Code: "42701", Message: fmt.Sprintf("column %q appears twice in primary key constraint", name)}
 		}
 	}
-	if t, _ := s.typeOf(c); !t.Ordered() {
+	if t, _ := s.typeOf(c); t.Elem().IsComposite() {
+		return noCompositeKey(t)
+	} else if !t.Ordered() {
 		return &syntax.Error{Code: "42704", Message: fmt.Sprintf("data type %s has no default operator class for access method \"btree\"", t.SQLName()),
 			Hint: "A key has an order, and json has none: use jsonb or text."}
 	}

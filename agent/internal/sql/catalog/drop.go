@@ -174,6 +174,8 @@ func (s Scope) settleNeeds(next *Draft, gone *going) ([]string, error) {
 	lines, cascades = append(lines, callLines...), append(cascades, calls...)
 	triggerLines, triggers := s.settleTriggers(next, gone)
 	lines, cascades = append(lines, triggerLines...), append(cascades, triggers...)
+	partLines, parts := s.settleComposites(next, gone)
+	lines, cascades = append(lines, partLines...), append(cascades, parts...)
 	for {
 		more := s.objects(func(o *cluster.Object) bool { _, reads := s.readsGone(o, gone); return reads })
 		if len(more) == 0 {

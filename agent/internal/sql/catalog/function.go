@@ -89,11 +89,8 @@ func (s Scope) valueType(n syntax.TypeName) (cluster.ValueType, error) {
 	out := cluster.ValueType{Type: r.Type.String()}
 	switch {
 	case r.User == nil:
-	case r.User.Enum != nil:
-		out.UserType = r.User.ID
-		if out.Type = enumType; r.Type.IsArray() {
-			out.Type += "[]"
-		}
+	case r.User.Domain == nil:
+		out.UserType, out.Type = r.User.ID, userTypeName(r)
 	default:
 		return out, unsupportedAt("a domain as the type of a parameter or a result", "Write the type that it is of.", n.Position)
 	}

@@ -76,7 +76,7 @@ func (s Scope) granted(stmt *syntax.Grant) ([]*cluster.Object, error) {
 func isGranted(o *cluster.Object, kind syntax.Kind) bool {
 	switch kind {
 	case syntax.KindTable:
-		return o.Kind != cluster.KindSequence && o.Kind != cluster.KindSchedule && o.Kind != cluster.KindFunction && o.Kind != cluster.KindDomain && o.Kind != cluster.KindEnum
+		return o.Kind != cluster.KindSequence && o.Kind != cluster.KindSchedule && o.Kind != cluster.KindFunction && o.Kind != cluster.KindDomain && o.Kind != cluster.KindEnum && o.Kind != cluster.KindComposite
 	case syntax.KindSequence:
 		return o.Kind == cluster.KindSequence
 	case syntax.KindFunction, syntax.KindProcedure, syntax.KindRoutine:

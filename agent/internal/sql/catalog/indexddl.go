@@ -28,6 +28,9 @@ func (s Scope) keyColumn(rows *cluster.Collection, name string, position int) (*
 }
 
 func orderedColumn(t datum.Type) error {
+	if t.Elem().IsComposite() {
+		return noCompositeKey(t)
+	}
 	if !t.Ordered() {
 		return &syntax.Error{Code: "42704", Message: fmt.Sprintf("data type %s has no default operator class for access method \"btree\"", t.SQLName()),
 			Hint: "A key has an order, and json has none: use jsonb or text."}

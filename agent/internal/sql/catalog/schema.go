@@ -108,7 +108,7 @@ func (c *Catalog) DropSchemas(in Scope, stmt *syntax.DropSchema) (next *Draft, m
 
 // kindWord is what PostgreSQL calls an object of the kind.
 func kindWord(k cluster.ObjectKind) string {
-	if k == cluster.KindDomain || k == cluster.KindEnum {
+	if k == cluster.KindDomain || k == cluster.KindEnum || k == cluster.KindComposite {
 		return "type"
 	}
 	return string(k)
@@ -155,7 +155,7 @@ func (s Scope) visibleName(o *cluster.Object) string {
 		return strings.ReplaceAll(s.described(o), ", ", ",")
 	}
 	find := s.Relation
-	if o.Domain != nil || o.Enum != nil {
+	if o.Domain != nil || o.Enum != nil || o.Composite != nil {
 		find = s.UserType
 	}
 	if found, ok := find(syntax.Name{Name: o.Name}); ok && found.ID == o.ID {

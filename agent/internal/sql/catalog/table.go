@@ -58,7 +58,7 @@ type Column struct {
 	// those of its sequence are taken.
 	Identity, Always bool
 	Generated        string // SQL text, "" if it is given
-	// User is the domain or the enum that it is of; nil: none.
+	// User is the domain, the enum or the composite type that it is of; nil: none.
 	User       *cluster.Object
 	UserSchema string
 	// Functions are those that expressions of the table call.
@@ -82,13 +82,13 @@ func (s Scope) NewTable(desc, schema *cluster.Object) (*Table, error) {
 		}
 	}
 	for i, c := range rows.Columns {
-		typ, user, ok := typeOf(&c, s.Object, s.EnumType)
+		typ, user, ok := typeOf(&c, s.Object, s.madeType)
 		if !ok || !typ.Storable() {
 			return nil, fmt.Errorf("column %q of collection %q has the unknown type %q", c.Name, desc.Name, c.Type)
 		}
 		userSchema := ""
 		if user != nil {
-			t.types = append(t.types, user)
+			t.types = append(t.types, s.withParts(user)...)
 			if p, ok := s.Object(user.Parent); ok {
 				userSchema = p.Name
 			}

@@ -15,14 +15,16 @@ const firstOID = 16384
 // OID is the OID of an object.
 func OID(id cluster.ObjectID) uint32 { return firstOID + uint32(id) } //nolint:gosec // ids are few
 
-// UserType finds a domain or an enum.
+// UserType finds a domain, an enum or a composite type.
 func (s Scope) UserType(name syntax.Name) (*cluster.Object, bool) {
 	return s.within(cluster.TypeNames, name)
 }
 
 // UserTypes are those of the database, by name.
 func (s Scope) UserTypes() []*cluster.Object {
-	return s.objects(func(o *cluster.Object) bool { return (o.Domain != nil || o.Enum != nil) && s.inDatabase(o) })
+	return s.objects(func(o *cluster.Object) bool {
+		return (o.Domain != nil || o.Enum != nil || o.Composite != nil) && s.inDatabase(o)
+	})
 }
 
 // TypeByOID finds the type of a parameter that a client announces.
@@ -33,6 +35,10 @@ func (s Scope) TypeByOID(oid uint32) (datum.Type, bool) {
 	for _, o := range s.UserTypes() {
 		array := oid != OID(o.ID)
 		switch {
+		case o.Composite != nil && array && oid == OID(o.Composite.Array):
+			return s.CompositeType(o) | datum.Array, true
+		case o.Composite != nil && !array:
+			return s.CompositeType(o), true
 		case o.Enum != nil && array && oid == OID(o.Enum.Array):
 			return s.EnumType(o) | datum.Array, true
 		case o.Enum != nil && !array:
@@ -41,23 +47,29 @@ func (s Scope) TypeByOID(oid uint32) (datum.Type, bool) {
 			return datum.TypeByName(o.Domain.Type)
 		}
 	}
+	for _, o := range s.objects(func(o *cluster.Object) bool {
+		of := OID(o.ID)
+		return (o.Collection != nil || o.View != nil) && (oid == RowTypeOID(of) || oid == RowArrayOID(of))
+	}) {
+		t, ok := s.RowType(o)
+		if oid == RowArrayOID(OID(o.ID)) {
+			t |= datum.Array
+		}
+		return t, ok
+	}
 	return datum.Unknown, false
 }
 
 // EnumType is the type of the values of an enum.
 func (s Scope) EnumType(o *cluster.Object) datum.Type {
-	name := o.Name
-	if schema, ok := s.Object(o.Parent); ok && schema.Name != Public {
-		name = schema.Name + "." + name
-	}
-	return datum.TypeOfEnum(datum.EnumType{ID: o.ID, OID: OID(o.ID), ArrayOID: OID(o.Enum.Array), Name: name, Labels: o.Enum.Labels})
+	return datum.TypeOfEnum(datum.EnumType{ID: o.ID, OID: OID(o.ID), ArrayOID: OID(o.Enum.Array), Name: s.qualified(o), Labels: o.Enum.Labels})
 }
 
 // Resolved is what a written type means.
 type Resolved struct {
 	Type     datum.Type
 	Modifier int32
-	// User is the domain or the enum that it is; nil: PostgreSQL's own.
+	// User is the domain, the enum or the composite type that it is; nil: PostgreSQL's own.
 	User   *cluster.Object
 	Schema string // of User
 }
@@ -81,8 +93,8 @@ func (s Scope) ResolveType(n syntax.TypeName) (Resolved, error) {
 	if len(n.Modifiers) > 0 {
 		return Resolved{}, &syntax.Error{Code: "42601", Message: fmt.Sprintf("type modifier is not allowed for type %q", n.Name), Position: n.Position}
 	}
-	if o.Enum != nil {
-		t := s.EnumType(o)
+	if o.Domain == nil {
+		t := s.madeType(o)
 		if n.Array {
 			t |= datum.Array
 		}
@@ -119,7 +131,7 @@ func unknownType(name string) error {
 }
 
 // typeOf is the type of a column's values; user finds types.
-func typeOf(c *cluster.Column, user func(cluster.ObjectID) (*cluster.Object, bool), enum func(*cluster.Object) datum.Type) (datum.Type, *cluster.Object, bool) {
+func typeOf(c *cluster.Column, user func(cluster.ObjectID) (*cluster.Object, bool), made func(*cluster.Object) datum.Type) (datum.Type, *cluster.Object, bool) {
 	if c.UserType == 0 {
 		t, ok := datum.TypeByName(c.Type)
 		return t, nil, ok
@@ -128,13 +140,15 @@ func typeOf(c *cluster.Column, user func(cluster.ObjectID) (*cluster.Object, boo
 	switch {
 	case !ok:
 		return datum.Unknown, nil, false
-	case o.Enum == nil:
+	case o.Domain != nil:
 		t, ok := datum.TypeByName(c.Type)
 		return t, o, ok
-	case c.Type == enumType+"[]":
-		return enum(o) | datum.Array, o, true
+	case o.Enum == nil && o.Composite == nil:
+		return datum.Unknown, nil, false
+	case arrayMark(c.Type) != "":
+		return made(o) | datum.Array, o, true
 	}
-	return enum(o), o, true
+	return made(o), o, true
 }
 
 // enumType is what Column.Type says of an enum.
@@ -142,7 +156,7 @@ const enumType = "enum"
 
 // typeOf is the type of a column's values.
 func (s Scope) typeOf(c *cluster.Column) (datum.Type, bool) {
-	t, _, ok := typeOf(c, s.Object, s.EnumType)
+	t, _, ok := typeOf(c, s.Object, s.madeType)
 	return t, ok
 }
 
@@ -150,25 +164,38 @@ func (s Scope) typeOf(c *cluster.Column) (datum.Type, bool) {
 func (s Scope) columnType(n syntax.TypeName) (cluster.Column, error) {
 	r, err := s.ResolveType(n)
 	if err != nil {
+		if row, failed := s.ResolveAnyType(n); failed == nil {
+			return cluster.Column{}, unsupportedAt("a column or an attribute of the type of rows of "+row.User.Name, "Make a composite type with these fields, or use jsonb.", n.Position)
+		}
 		return cluster.Column{}, err
 	}
 	out := cluster.Column{Type: r.Type.String(), Modifier: r.Modifier}
 	if r.User != nil {
 		out.UserType = r.User.ID
-		if r.User.Enum != nil {
-			if out.Type = enumType; r.Type.IsArray() {
-				out.Type += "[]"
-			}
+		if r.User.Domain == nil {
+			out.Type = userTypeName(r)
 		}
 		return out, nil
 	}
 	return out, storable(r.Type, r.Modifier, n.Position)
 }
 
-// isEnum reports whether a written type is an enum.
+// userTypeName is what Column.Type says of a type of users that is no domain.
+func userTypeName(r Resolved) string {
+	out := enumType
+	if r.User.Composite != nil {
+		out = compositeType
+	}
+	if r.Type.IsArray() {
+		out += "[]"
+	}
+	return out
+}
+
+// isEnum reports whether a written type is an enum or a composite type.
 func (s Scope) isEnum(n syntax.TypeName) bool {
 	r, err := s.ResolveType(n)
-	return err == nil && r.User != nil && r.User.Enum != nil
+	return err == nil && r.User != nil && (r.User.Enum != nil || r.User.Composite != nil)
 }
 
 // usersOf are the tables with columns of a type.
@@ -183,6 +210,9 @@ func plainColumn(name string, t datum.Type, modifier int32) cluster.Column {
 	out := cluster.Column{Name: name, Type: t.String(), Modifier: modifier}
 	if t.Elem().IsEnum() {
 		out.Type, out.UserType = enumType+arrayMark(out.Type), t.EnumType().ID
+	}
+	if t.Elem().IsComposite() {
+		out.Type, out.UserType = compositeType+arrayMark(out.Type), t.CompositeType().ID
 	}
 	return out
 }

@@ -173,8 +173,8 @@ func viewColumns(columns []Column, named []string) ([]cluster.ViewColumn, error)
 		if err := checkName(name, 0); err != nil {
 			return nil, err
 		}
-		if t.Elem().IsEnum() {
-			return nil, &syntax.Error{Code: "0A000", Message: fmt.Sprintf("column %q of a view is of the enum %s: that is not supported", name, t.SQLName()),
+		if t.Elem().IsEnum() || t.Elem().IsComposite() {
+			return nil, &syntax.Error{Code: "0A000", Message: fmt.Sprintf("column %q of a view is of the type %s: that is not supported", name, t.SQLName()),
 				Hint: "Cast it to text."}
 		}
 		out = append(out, cluster.ViewColumn{Name: name, Type: t.String(), Modifier: c.Modifier})

@@ -39,9 +39,10 @@ func AppendBinary(dst []byte, d Datum) []byte {
 	if d.Type.IsArray() {
 		return appendArrayBinary(dst, d)
 	}
-	switch d.Type {
-	case Record:
+	if d.IsRow() {
 		return appendRecordBinary(dst, d)
+	}
+	switch d.Type {
 	case Bool:
 		return append(dst, byte(d.I))
 	case Int2:
@@ -79,6 +80,9 @@ func AppendBinary(dst []byte, d Datum) []byte {
 func ParseBinary(t Type, b []byte) (Datum, error) {
 	if t.IsArray() {
 		return parseArrayBinary(t, b)
+	}
+	if t.IsComposite() {
+		return parseCompositeBinary(t, b)
 	}
 	if want := fixedSize(t); want >= 0 && len(b) != want {
 		return Datum{}, errorf(codeInvalidBinary, "invalid binary value of type %s: %d bytes instead of %d", t, len(b), want)

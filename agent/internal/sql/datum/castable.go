@@ -26,7 +26,7 @@ var casts = map[Type][]Type{ //nolint:gochecknoglobals // never changed
 func Castable(from, to Type) bool {
 	anything := func(t Type) bool { return t.IsString() && t != Char }
 	switch {
-	case from == to, from == Unknown, to == Unknown, from.IsEnum(), to.IsEnum(), from.IsVector(), to.IsVector():
+	case from == to, from == Unknown, to == Unknown, from.IsEnum(), to.IsEnum(), from == Record && to.IsComposite(), from.IsVector(), to.IsVector():
 		return true // or is for others to say
 	case anything(from), anything(to):
 		return true // by the text of the value

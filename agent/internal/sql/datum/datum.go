@@ -29,6 +29,7 @@ import (
 //	Interval                     Months, Days, I (microseconds)
 //	enums                        I (the label's id), F (its place in the order), S (its name)
 //	arrays                       A
+//	composite types, Record      A (the fields)
 //
 // A null has Null set and its Type, and nothing else.
 type Datum struct {
@@ -141,6 +142,9 @@ func Compare(a, b Datum) int {
 	}
 	if a.Type.IsArray() {
 		return compareArrays(a.A, b.A)
+	}
+	if a.IsRow() {
+		return compareFields(a.A, b.A)
 	}
 	if a.Type.IsEnum() {
 		return cmp.Compare(a.F, b.F)

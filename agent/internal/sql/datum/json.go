@@ -227,6 +227,20 @@ func AppendAsJSON(dst []byte, d Datum, loc *time.Location) []byte {
 			}
 			return AppendAsJSON(dst, v, loc)
 		})
+	case d.Type.IsComposite():
+		dst = append(dst, '{')
+		for i, f := range d.Type.CompositeType().Fields {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = append(appendJSONString(dst, f.Name), ':')
+			if v := d.A.Values[i]; v.Null {
+				dst = append(dst, "null"...)
+			} else {
+				dst = AppendAsJSON(dst, v, loc)
+			}
+		}
+		return append(dst, '}')
 	case d.Type == Bool:
 		return strconv.AppendBool(dst, d.I != 0)
 	case d.Type == JSON, d.Type == JSONB:

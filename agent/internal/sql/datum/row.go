@@ -28,6 +28,7 @@ const (
 	tagInterval = 10 // 16 bytes, PostgreSQL's binary form
 	tagTimetz   = 11 // 12 bytes, PostgreSQL's binary form
 	tagDims     = 12 // as tagArray, with the dimensions before the elements
+	tagRow      = 13 // uvarint length, then a row: the fields of a composite type
 )
 
 // RowColumn says which column of a row is wanted, as what, and where it goes.
@@ -69,6 +70,9 @@ func appendValue(dst []byte, d Datum) []byte {
 		}
 		dst = binary.AppendUvarint(append(dst, tag), uint64(len(elements)))
 		return append(dst, elements...)
+	}
+	if d.Type.IsComposite() {
+		return appendComposite(dst, d)
 	}
 	switch d.Type {
 	case Bool:
@@ -181,7 +185,7 @@ func splitValue(b []byte) (value, rest []byte, err error) {
 		n += 16
 	case tagTimetz:
 		n += 12
-	case tagBytes, tagDecimal, tagArray, tagDims:
+	case tagBytes, tagDecimal, tagArray, tagDims, tagRow:
 		size, w := binary.Uvarint(b[1:])
 		if w <= 0 || size > uint64(len(b)) {
 			return nil, nil, errRow()
@@ -215,6 +219,9 @@ func decodeValue(t Type, b []byte) (Datum, error) {
 		return MakeBool(tag == tagTrue), nil
 	case tag == tagInterval && t == Interval, tag == tagTimetz && t == Timetz:
 		return ParseBinary(t, b[1:])
+	case tag == tagRow && t.IsComposite():
+		_, n := binary.Uvarint(b[1:])
+		return decodeComposite(t, b[1+n:])
 	case tag == tagInt && t.IsEnum():
 		id, _ := binary.Varint(b[1:])
 		return enumOf(t, id)

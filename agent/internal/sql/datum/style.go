@@ -36,7 +36,7 @@ func AppendStyled(dst []byte, d Datum, s *Style) []byte {
 		return appendArrayText(dst, d, s)
 	}
 	switch {
-	case d.Type == Record:
+	case d.IsRow():
 		return appendRecordText(dst, d, s)
 	case d.Type == Bytea && s.ByteaEscape:
 		return appendEscaped(dst, d.S)

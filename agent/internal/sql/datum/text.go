@@ -17,9 +17,10 @@ func AppendText(dst []byte, d Datum, loc *time.Location) []byte {
 	if d.Type.IsArray() {
 		return appendArrayText(dst, d, &Style{Location: loc})
 	}
-	switch d.Type {
-	case Record:
+	if d.IsRow() {
 		return appendRecordText(dst, d, &Style{Location: loc})
+	}
+	switch d.Type {
 	case Bool:
 		if d.I != 0 {
 			return append(dst, 't')
@@ -159,6 +160,8 @@ func (r *Reading) Parse(t Type, s string) (Datum, error) {
 		return r.parseArrayText(t, s)
 	case t.IsEnum():
 		return parseEnum(t, s)
+	case t.IsComposite():
+		return r.parseComposite(t, s)
 	case t.IsRegistry():
 		return parseRegistry(t, s)
 	}

@@ -65,6 +65,8 @@ const (
 	lastType = AnyArray
 	// Record is a row as a value. Nothing is stored as one, and no parameter is one.
 	Record = AnyArray + 1
+	// Composite, with the number of a form, is a composite type (TypeOfComposite).
+	Composite = Record + 1
 )
 
 const (
@@ -177,6 +179,9 @@ func (t Type) info() typeInfo {
 	case e.IsEnum():
 		form := e.EnumType()
 		return typeInfo{name: form.Name, sqlName: form.Name, oid: form.OID, arrayOID: form.ArrayOID, size: 4}
+	case e.IsComposite():
+		form := e.CompositeType()
+		return typeInfo{name: form.Name, sqlName: form.Name, oid: form.OID, arrayOID: form.ArrayOID, size: -1}
 	case e <= lastType:
 		return types[e]
 	case e == Record:
@@ -231,7 +236,7 @@ func (t Type) SQLName() string {
 
 // Storable reports whether a collection's column may have the type.
 func (t Type) Storable() bool {
-	return t&vector == 0 && (t.Elem() >= Bool && t.Elem() <= lastStored || t.Elem().IsEnum())
+	return t&vector == 0 && (t.Elem() >= Bool && t.Elem() <= lastStored || t.Elem().IsEnum() || t.Elem().IsComposite())
 }
 
 // Modifiable reports whether the type, or that of its elements, can have a modifier.
@@ -244,7 +249,7 @@ func (t Type) Modifiable() bool {
 }
 
 // Ordered reports whether values of the type are compared, and so can be keys.
-func (t Type) Ordered() bool { return t.Storable() && t.Elem() != JSON }
+func (t Type) Ordered() bool { return t.Storable() && t.Elem() != JSON && !t.Elem().IsComposite() }
 
 // IsNumber reports whether t is an integer, float or numeric type.
 func (t Type) IsNumber() bool { return t >= Int2 && t <= Numeric }

@@ -32,6 +32,10 @@ func appendDatum(b *frame.Batch, i int, d *datum.Datum) error {
 	case frame.Decimal:
 		return appendNumeric(b, i, d.D)
 	case frame.Text, frame.Bytes, frame.JSON:
+		if d.Type.IsComposite() {
+			b.String(i, datum.CompositeKey(*d))
+			return nil
+		}
 		if d.Type.IsEnum() {
 			b.String(i, datum.EnumKey(*d))
 			return nil

@@ -35,6 +35,8 @@ func Statement(in catalog.Scope, owners Owners, node syntax.Node) error {
 		return may.ownType(node.Name)
 	case *syntax.AlterDomain:
 		return may.ownType(node.Name)
+	case *syntax.AlterType:
+		return may.ownType(node.Name)
 	case *syntax.DropType:
 		return may.dropTypes(node.Names)
 	case *syntax.CreateView:
@@ -98,6 +100,8 @@ func creates(node syntax.Node) (name syntax.Name, ok bool) {
 	case *syntax.CreateEnum:
 		return node.Name, true
 	case *syntax.CreateDomain:
+		return node.Name, true
+	case *syntax.CreateType:
 		return node.Name, true
 	case *syntax.CreateSchedule:
 		return node.Name, true
@@ -246,7 +250,7 @@ func (p *permitting) ownTarget(t syntax.Target) error {
 		if p.Rights.User() == nil || !p.Rights.User().CreateRole {
 			return &syntax.Error{Code: "42501", Message: "must have CREATEROLE privilege"}
 		}
-	case syntax.KindType, syntax.KindDomain, syntax.KindDomainConstraint:
+	case syntax.KindType, syntax.KindDomain, syntax.KindDomainConstraint, syntax.KindAttribute:
 		return p.ownType(t.Name)
 	case syntax.KindSchedule:
 		return p.ownSchedules(t.Name)

@@ -41,8 +41,14 @@ func typeOf(t datum.Type) builtinType {
 	if t.IsEnum() {
 		return builtinType{category: "E", align: "i", storage: "p", size: 4, byValue: true}
 	}
+	if t.IsComposite() {
+		return builtinType{category: "C", align: "d", storage: "x", size: -1}
+	}
 	if b, ok := builtinTypes()[t.OID()]; ok {
 		return b
+	}
+	if t.Elem().IsComposite() {
+		return builtinType{category: "A", align: "d", storage: "x", size: -1}
 	}
 	return builtinType{category: "A", align: "i", storage: "x", size: -1} // an array of what somebody made
 }

@@ -65,6 +65,9 @@ func (in *Input) allComments() []comment {
 	}
 	for _, o := range in.Types {
 		add("pg_type", OID(o.ID), 0, o.Comment)
+		for i := 0; o.Composite != nil && i < len(o.Composite.Attributes); i++ {
+			add("pg_class", relationOf(o), i+1, o.Composite.Attributes[i].Comment)
+		}
 	}
 	for _, o := range slices.Concat(in.Schemas, in.Databases) {
 		class := "pg_namespace"

@@ -177,7 +177,7 @@ func (in *Input) typed(r row, t *ParameterType, prefix string) row {
 // publicOf is the schema of a type that somebody has made.
 func publicOf(in *Input, oid uint32) string {
 	for _, o := range in.Types {
-		if OID(o.ID) == oid || o.Enum != nil && OID(o.Enum.Array) == oid {
+		if OID(o.ID) == oid || o.Enum != nil && OID(o.Enum.Array) == oid || o.Composite != nil && OID(o.Composite.Array) == oid {
 			return in.schemaOf(o)
 		}
 	}

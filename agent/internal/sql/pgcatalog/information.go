@@ -48,6 +48,12 @@ func (in *Input) information(name string) []row {
 		return in.routines()
 	case "parameters":
 		return in.parameters()
+	case "attributes":
+		return in.informationAttributes()
+	case "user_defined_types":
+		return in.userDefinedTypes()
+	case "element_types":
+		return in.elementTypes()
 	case "domains":
 		return in.domains()
 	case "sequences":
@@ -137,7 +143,7 @@ func informationColumn(position int, c catalog.Column) row {
 	switch {
 	case c.Type.IsArray():
 		r["data_type"], r["udt_name"] = "ARRAY", "_"+c.Type.Elem().String()
-	case c.Type.IsEnum():
+	case c.Type.IsEnum(), c.Type.IsComposite():
 		r["data_type"] = "USER-DEFINED"
 	}
 	switch c.Type {

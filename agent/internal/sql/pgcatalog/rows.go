@@ -29,8 +29,6 @@ const (
 	// apart from the collections themselves.
 	indexOffset      = 1 << 29
 	constraintOffset = 1 << 30
-	// rowTypeOffset is that of the types of the rows of tables and views.
-	rowTypeOffset = 1<<30 + 1<<28
 )
 
 // OID is the OID of an object.
@@ -90,7 +88,7 @@ func (in *Input) classes() []row {
 		}
 		out = append(out, in.indexClasses(t)...)
 	}
-	return slices.Concat(out, in.sequenceClasses(), in.viewClasses())
+	return slices.Concat(out, in.sequenceClasses(), in.viewClasses(), in.compositeClasses())
 }
 
 // persistence says whether what is in a schema stays.
@@ -119,7 +117,7 @@ func (in *Input) attributes() []row {
 		}
 		out = append(out, indexAttributes(t)...)
 	}
-	return append(out, in.viewAttributes()...)
+	return slices.Concat(out, in.viewAttributes(), in.compositeAttributes())
 }
 
 func attribute(relation uint32, number int, c catalog.Column) row {

@@ -51,6 +51,8 @@ type Input struct {
 	// one.
 	Types    []*cluster.Object
 	EnumType func(*cluster.Object) datum.Type
+	// Composite is the type of the values of a composite type.
+	Composite func(*cluster.Object) datum.Type
 	// DefaultText shows a column's default.
 	DefaultText func(string) string
 	// NamedCalls shows an expression in which functions stand by their ids.

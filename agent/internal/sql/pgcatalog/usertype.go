@@ -17,7 +17,7 @@ func typeOID(c *catalog.Column) uint32 {
 	return c.Type.OID()
 }
 
-// domainOf is what a type demands; of an enum, nothing.
+// domainOf is what a type demands; of what is no domain, nothing.
 func domainOf(o *cluster.Object) *cluster.Domain {
 	if o.Domain == nil {
 		return &cluster.Domain{}
@@ -50,12 +50,16 @@ func (in *Input) arrayType(o *cluster.Object, array cluster.ObjectID) row {
 		"typanalyze": "array_typanalyze", "typsubscript": "array_subscript_handler"}.functions("array")
 }
 
-// userTypes are the rows of pg_type of domains and enums, and of the arrays of these.
+// userTypes are the rows of pg_type of domains, enums and composite types, and of the arrays of these.
 func (in *Input) userTypes() []row {
 	var out []row
 	for _, o := range in.Types {
 		r := row{"oid": OID(o.ID), "typname": o.Name, "typnamespace": OID(o.Parent), "typowner": in.ownerOID(o), "typlen": 4, "typbyval": true, "typtype": "e",
 			"typcategory": "E", "typisdefined": true, "typdelim": ",", "typalign": "i", "typstorage": "p", "typtypmod": -1}.functions("enum")
+		if o.Composite != nil {
+			out = append(out, in.compositeType(o), in.compositeArray(o))
+			continue
+		}
 		if o.Enum != nil {
 			r["typarray"] = OID(o.Enum.Array)
 			out = append(out, r, in.arrayType(o, o.Enum.Array))
@@ -79,11 +83,16 @@ func (in *Input) rowTypes() []row {
 	var out []row
 	for _, c := range in.classes() {
 		of, has := c["reltype"]
-		if !has {
+		if !has || c["relkind"] == "c" {
 			continue
 		}
+		array := catalog.RowArrayOID(number(c["oid"]))
+		name, _ := c["relname"].(string)
+		out = append(out, row{"oid": array, "typname": "_" + name, "typnamespace": c["relnamespace"], "typowner": c["relowner"], "typlen": -1, "typtype": "b", "typcategory": "A",
+			"typisdefined": true, "typdelim": ",", "typelem": of, "typalign": "d", "typstorage": "x", "typtypmod": -1,
+			"typanalyze": "array_typanalyze", "typsubscript": "array_subscript_handler"}.functions("array"))
 		out = append(out, row{"oid": of, "typname": c["relname"], "typnamespace": c["relnamespace"], "typowner": c["relowner"], "typlen": -1, "typtype": "c",
-			"typcategory": "C", "typisdefined": true, "typdelim": ",", "typrelid": c["oid"], "typalign": "d", "typstorage": "x", "typtypmod": -1}.functions("record"))
+			"typcategory": "C", "typisdefined": true, "typdelim": ",", "typrelid": c["oid"], "typarray": array, "typalign": "d", "typstorage": "x", "typtypmod": -1}.functions("record"))
 	}
 	return out
 }
@@ -171,4 +180,4 @@ func (in *Input) userParts(c *catalog.Column, r row) {
 }
 
 // RowTypeOID is the OID of the type of the rows of the table or view with an OID.
-func RowTypeOID(relation uint32) uint32 { return relation + rowTypeOffset }
+func RowTypeOID(relation uint32) uint32 { return catalog.RowTypeOID(relation) }

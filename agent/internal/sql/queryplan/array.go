@@ -1,6 +1,8 @@
 package queryplan
 
 import (
+	"slices"
+
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/builtin"
@@ -70,8 +72,11 @@ func subscripts(indirection []*pg.Node) (form string, at []*pg.Node, ok bool) {
 	return form, at, true
 }
 
-// indirection compiles a[1][2] and a[1:2][2:2] of arrays.
+// indirection compiles a[1][2] and a[1:2][2:2] of arrays, and fields.
 func (c *compiler) indirection(n *pg.A_Indirection) (Expr, error) {
+	if first := slices.IndexFunc(n.GetIndirection(), func(s *pg.Node) bool { return s.GetString_() != nil }); first >= 0 {
+		return c.fieldsOf(n, first)
+	}
 	form, at, ok := subscripts(n.GetIndirection())
 	if !ok {
 		return nil, errSlow

@@ -200,7 +200,7 @@ func (c *compiler) assignments(targets []*pg.Node, table *catalog.Table, default
 			out = append(out, Assignment{Column: i, Value: defaults[i]})
 			continue
 		}
-		e, err := c.expr(value)
+		e, err := c.as(value, table.Columns[i].Type)
 		if err != nil {
 			return nil, err
 		}
@@ -329,11 +329,14 @@ func defaultNode(c *catalog.Column) *pg.Node {
 
 // typed gives a bare string or null the type of the column that it goes into.
 func typed(value *pg.Node, t datum.Type) *pg.Node {
+	if row := value.GetRowExpr(); row != nil && t.IsComposite() {
+		return madeRow(row, t)
+	}
 	if !bareString(value) && !bareNull(value) {
 		return value
 	}
 	name := &pg.TypeName{Names: []*pg.Node{stringNode("pg_catalog"), stringNode(t.Elem().String())}, Typemod: -1, Location: -1}
-	if t.Elem().IsEnum() {
+	if t.Elem().IsEnum() || t.Elem().IsComposite() {
 		name.Names = []*pg.Node{stringNode(syntax.EnumTypeName(uint32(t.Elem())))}
 	}
 	if t.IsArray() {

@@ -288,7 +288,10 @@ func (c *compiler) cast(n *pg.TypeCast) (Expr, error) {
 	if a := n.GetArg().GetAArrayExpr(); a != nil && len(a.GetElements()) == 0 && t.IsArray() {
 		return &Const{Value: datum.MakeArray(t.Elem(), nil)}, nil
 	}
-	arg, err := c.expr(n.GetArg())
+	if row := n.GetArg().GetRowExpr(); row != nil && t.IsComposite() {
+		return c.row(row, t, datum.Explicit, n.GetLocation())
+	}
+	arg, err := c.castOperand(n.GetArg(), t)
 	if err != nil {
 		return nil, err
 	}
@@ -305,6 +308,9 @@ func (c *compiler) cast(n *pg.TypeCast) (Expr, error) {
 
 // resolveType finds the type of a cast. errSlow: only the slow path may know it.
 func (c *compiler) resolveType(name syntax.TypeName) (catalog.Resolved, error) {
+	if r, ok := numbered(name); ok {
+		return r, nil
+	}
 	if c.typ != nil {
 		r, err := c.typ(name)
 		if err != nil {
@@ -362,6 +368,12 @@ func (c *compiler) nullTest(n *pg.NullTest) (Expr, error) {
 		if arg, err = coerce(arg, datum.Text); err != nil {
 			return nil, err
 		}
+	}
+	if arg.Type().IsComposite() {
+		null := n.GetNulltesttype() == pg.NullTestType_IS_NULL
+		return &fn{name: "row is " + strconv.FormatBool(null), typ: datum.Bool, args: []Expr{arg}, eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+			return datum.MakeBool(datum.RowIs(a[0], null)), nil
+		}}, nil
 	}
 	want := n.GetNulltesttype() == pg.NullTestType_IS_NULL
 	return &fn{typ: datum.Bool, args: []Expr{arg}, eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {

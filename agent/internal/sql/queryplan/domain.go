@@ -114,15 +114,16 @@ func ofDomain(e Expr, r catalog.Resolved) (Expr, error) {
 	}}, nil
 }
 
-// namedEnums has a statement of the slow path name enums in the way that it knows. Casts to
+// namedEnums has a statement of the slow path name enums and composite types in the way that
+// it knows. Casts to
 // domains are refused: it does not check them.
 func (p *Planner) namedEnums(s *pg.SelectStmt) (*pg.SelectStmt, error) {
 	if p.Type == nil {
 		return s, nil
 	}
-	own := map[*pg.TypeCast]datum.Type{}
-	find := func(c *pg.TypeCast) error {
-		name, err := syntax.ConvertType(c.GetTypeName())
+	own := map[*pg.TypeName]datum.Type{}
+	find := func(c *pg.TypeName) error {
+		name, err := syntax.ConvertType(c)
 		if err != nil {
 			return nil //nolint:nilerr // the slow path says what is wrong with it
 		}
@@ -137,14 +138,14 @@ func (p *Planner) namedEnums(s *pg.SelectStmt) (*pg.SelectStmt, error) {
 		own[c] = r.Type
 		return nil
 	}
-	if err := syntax.EachCast(s, find); err != nil || len(own) == 0 {
+	if err := syntax.EachType(s, find); err != nil || len(own) == 0 {
 		return s, err
 	}
 	s = proto.Clone(s).(*pg.SelectStmt) //nolint:forcetypeassert // a clone is what it was
 	clear(own)
-	err := syntax.EachCast(s, find)
+	err := syntax.EachType(s, find)
 	for c, t := range own {
-		c.TypeName.Names = []*pg.Node{stringNode(syntax.EnumTypeName(uint32(t.Elem())))}
+		c.Names = []*pg.Node{stringNode(syntax.EnumTypeName(uint32(t.Elem())))}
 	}
 	return s, err
 }

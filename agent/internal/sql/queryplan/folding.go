@@ -45,12 +45,8 @@ func (p *Planner) valueConstants(s *pg.SelectStmt) *pg.SelectStmt {
 // folding makes one that tells fails of what cannot be computed.
 func (p *Planner) folding(fails *error) *folding {
 	typ := func(name syntax.TypeName) (catalog.Resolved, error) {
-		if number, ok := syntax.EnumNumber(name.Name); ok {
-			t := datum.Type(number)
-			if name.Array {
-				t |= datum.Array
-			}
-			return catalog.Resolved{Type: t, Modifier: -1}, nil
+		if r, ok := numbered(name); ok {
+			return r, nil
 		}
 		if p.Type != nil {
 			return p.Type(name)
@@ -399,7 +395,7 @@ func fixed(e Expr) bool {
 func castOf(v datum.Datum) *pg.Node {
 	t := v.Type.Elem()
 	name := t.String()
-	if t.IsEnum() {
+	if t.IsEnum() || t.IsComposite() {
 		name = syntax.EnumTypeName(uint32(t))
 	}
 	typ := &pg.TypeName{Names: []*pg.Node{stringNode(name)}, Typemod: -1, Location: -1}

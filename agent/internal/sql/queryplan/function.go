@@ -110,6 +110,9 @@ func (c *compiler) function(n *pg.FuncCall) (Expr, error) {
 	if e, ok, err := arrayFunction(name, args); ok {
 		return e, at(err, c.position(n.GetLocation()))
 	}
+	if e, ok, err := populateRecord(name, args); ok {
+		return e, err
+	}
 	if e, ok, err := jsonFunction(name, args); ok {
 		return e, at(err, c.position(n.GetLocation()))
 	}

@@ -75,6 +75,9 @@ func (p *Planner) insert(ctx context.Context, s *pg.InsertStmt, out *Plan) error
 	if table.Schemaless() && p.view == nil {
 		s = documentInsert(s)
 	}
+	if s, err = wholeInsert(s, table); err != nil {
+		return err
+	}
 	ins := &Insert{Table: table, override: s.GetOverride()}
 	targets, err := p.insertColumns(s, table)
 	if err != nil {
@@ -182,7 +185,7 @@ func CompileDefault(column catalog.Column, uses *Uses) (Expr, error) {
 		return nil, err
 	}
 	c := uses.by(&compiler{params: &Params{}, elsewhere: true, kept: true, functions: keptCalls(column.Functions)})
-	e, err := c.expr(node)
+	e, err := c.as(node, column.Type)
 	if err == nil {
 		if len(c.params.Types) > 0 {
 			return nil, fail("42P02", 0, "there is no parameter $1")
@@ -257,7 +260,7 @@ func (p *Planner) valuesRows(sel *pg.SelectStmt, ins *Insert, targets []int) err
 			} else if useDefault {
 				continue
 			}
-			e, err := c.expr(n)
+			e, err := c.as(n, ins.Table.Columns[targets[i]].Type)
 			if err != nil {
 				return err
 			}

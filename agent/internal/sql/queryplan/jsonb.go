@@ -12,6 +12,12 @@ import (
 // jsonFunction compiles a call of a function of jsonb; ok is false if name is none.
 func jsonFunction(name string, args []Expr) (e Expr, ok bool, err error) {
 	switch name {
+	case "to_json", "row_to_json":
+		if len(args) == 1 && args[0].Type().IsComposite() {
+			return &fn{name: name, typ: datum.JSON, args: args, strict: true, stable: true, eval: func(env *Env, a []datum.Datum) (datum.Datum, error) {
+				return datum.MakeString(datum.JSON, string(datum.AppendAsJSON(nil, a[0], env.location()))), nil
+			}}, true, nil
+		}
 	case "to_jsonb":
 		if len(args) == 1 {
 			e, err = toJSON(args[0])
@@ -105,7 +111,7 @@ func toJSON(arg Expr) (Expr, error) {
 		}
 	}
 	t := arg.Type().Elem()
-	e := &fn{name: "to_jsonb", typ: datum.JSONB, args: []Expr{arg}, strict: true, stable: t == datum.Timestamptz || t == datum.Interval,
+	e := &fn{name: "to_jsonb", typ: datum.JSONB, args: []Expr{arg}, strict: true, stable: t == datum.Timestamptz || t == datum.Interval || t.IsComposite(),
 		eval: func(env *Env, a []datum.Datum) (datum.Datum, error) { return jsonb.Of(a[0], env.location()) }}
 	if e.stable {
 		return e, nil

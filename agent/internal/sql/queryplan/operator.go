@@ -58,6 +58,9 @@ func (c *compiler) pair(l, r *pg.Node) (Expr, Expr, error) {
 }
 
 func (c *compiler) binary(name string, n *pg.A_Expr) (Expr, error) {
+	if e, err := c.compareRows(name, n); e != nil || err != nil {
+		return e, err
+	}
 	a, b, err := c.pair(n.GetLexpr(), n.GetRexpr())
 	if err != nil {
 		return nil, err
@@ -72,7 +75,10 @@ func (c *compiler) binary(name string, n *pg.A_Expr) (Expr, error) {
 	}
 	switch name {
 	case "=", "<>", "!=", "<", "<=", ">", ">=":
-		return compare(name, a, b)
+		if err := anonymous(a, b); err != nil {
+			return nil, err
+		}
+		return ordered(compare(name, a, b))
 	case "+", "-", "*", "/", "%":
 		e, err := arithmetic(name, a, b)
 		return e, at(err, position)

@@ -59,6 +59,9 @@ func (p *Planner) withPart(t *pg.ResTarget, before *pg.Node, table *catalog.Tabl
 	refuse := func(what string) error {
 		return &syntax.Error{Code: "0A000", Message: what + " is not supported", Position: p.compiler(nil).position(t.GetLocation()), Hint: "Set the whole column."}
 	}
+	if i, ok := table.ColumnIndex(t.GetName()); ok && t.GetIndirection()[0].GetString_() != nil && t.GetVal().GetMultiAssignRef() == nil && t.GetVal().GetSetToDefault() == nil {
+		return fieldOfColumn(t, before, &table.Columns[i])
+	}
 	at := t.GetIndirection()[0].GetAIndices()
 	i, ok := table.ColumnIndex(t.GetName())
 	if !ok || at == nil || t.GetVal().GetMultiAssignRef() != nil || t.GetVal().GetSetToDefault() != nil {

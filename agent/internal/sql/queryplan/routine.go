@@ -440,7 +440,7 @@ func routineHere(name string, position int) error {
 func CastTo(value *pg.Node, t datum.Type) *pg.Node {
 	text := func(s string) *pg.Node { return &pg.Node{Node: &pg.Node_String_{String_: &pg.String{Sval: s}}} }
 	name := &pg.TypeName{Names: []*pg.Node{text("pg_catalog"), text(t.Elem().String())}, Typemod: -1, Location: -1}
-	if t.Elem().IsEnum() {
+	if t.Elem().IsEnum() || t.Elem().IsComposite() {
 		name.Names = []*pg.Node{text(syntax.EnumTypeName(uint32(t.Elem())))}
 	}
 	if t.IsArray() {

@@ -168,6 +168,17 @@ func (c *compiler) outputs(targets []*pg.Node, out *Select) ([]Column, error) {
 			}
 			continue
 		}
+		fields, several, err := c.expandFields(target.GetVal())
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range fields {
+			out.Output = append(out.Output, f.expr)
+			columns = append(columns, c.columnOf(f.expr, f.name))
+		}
+		if several {
+			continue
+		}
 		e, err := c.expr(target.GetVal())
 		if err != nil {
 			return nil, err

@@ -220,6 +220,20 @@ func EachCast(m proto.Message, fn func(*pg.TypeCast) error) error {
 	})
 }
 
+// EachType calls fn with the type of each cast in m, and of each column that a function in FROM
+// is said to give.
+func EachType(m proto.Message, fn func(*pg.TypeName) error) error {
+	return eachMessage(m.ProtoReflect(), func(m proto.Message) error {
+		switch m := m.(type) {
+		case *pg.TypeCast:
+			return fn(m.GetTypeName())
+		case *pg.ColumnDef:
+			return fn(m.GetTypeName())
+		}
+		return nil
+	})
+}
+
 // BareEnums takes the casts to enums off the constants of an expression that is kept: they
 // get the type of what they meet, whatever becomes of its name.
 func BareEnums(text string, isEnum func(TypeName) bool) (string, error) {
@@ -241,6 +255,11 @@ func BareEnums(text string, isEnum func(TypeName) bool) (string, error) {
 		return n
 	}
 	e = bare(e)
+	if c := e.GetTypeCast(); c.GetArg().GetRowExpr() != nil { // a default
+		if t, err := ConvertType(c.GetTypeName()); err == nil && isEnum(t) {
+			e = c.GetArg()
+		}
+	}
 	_ = eachMessage(e.ProtoReflect(), func(m proto.Message) error {
 		if n, ok := m.(*pg.Node); ok {
 			if b := bare(n); b != n {

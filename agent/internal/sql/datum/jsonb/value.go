@@ -41,6 +41,9 @@ func textOf(d datum.Datum, loc *time.Location) (string, error) {
 			list = outer
 		}
 		return Array(list), nil
+	case d.Type.IsComposite():
+		v, err := datum.NormalizeJSONB(datum.AppendAsJSON(nil, d, loc))
+		return v.S, err
 	}
 	switch d.Type {
 	case datum.JSONB:

@@ -112,7 +112,7 @@ func Convertible(from, to datum.Type) bool {
 	if from == datum.Text && to >= datum.Tid && to <= datum.AnyArray {
 		return true
 	}
-	if from == datum.Bytea && (to.IsInet() || to.IsEnum()) || from == datum.Text && to.IsBits() {
+	if from == datum.Bytea && (to.IsInet() || to.IsEnum() || to.IsComposite()) || from == datum.Text && to.IsBits() {
 		return true
 	}
 	return from.IsFloat() && to.IsFloat() || from.IsString() && to.IsString() || from == datum.JSONB && to == datum.JSON
@@ -122,14 +122,16 @@ func convert(d datum.Datum, to datum.Type) (datum.Datum, error) {
 	switch {
 	case to.IsEnum():
 		return datum.EnumOfKey(to, d.S)
-	case to.Elem().IsEnum():
+	case to.IsComposite():
+		return datum.CompositeOfKey(to, d.S)
+	case to.Elem().IsEnum(), to.Elem().IsComposite():
 		for i, v := range d.A.Values {
 			if v.Null {
 				d.A.Values[i].Type = to.Elem()
 				continue
 			}
 			var err error
-			if d.A.Values[i], err = datum.EnumOfKey(to.Elem(), v.S); err != nil {
+			if d.A.Values[i], err = convert(v, to.Elem()); err != nil {
 				return d, err
 			}
 		}
@@ -178,6 +180,9 @@ func (d Decoder) native(c *frame.Column, row int) (datum.Datum, error) {
 	case frame.Text, frame.Bytes:
 		if d.Type.IsEnum() {
 			return datum.EnumOfKey(d.Type, string(c.Bytes(row)))
+		}
+		if d.Type.IsComposite() {
+			return datum.CompositeOfKey(d.Type, string(c.Bytes(row)))
 		}
 		return datum.MakeString(d.Type, string(c.Bytes(row))), nil
 	case frame.JSON:

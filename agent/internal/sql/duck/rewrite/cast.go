@@ -23,6 +23,9 @@ func (r *rewriter) beforeCast(t *pg.TypeCast) (finish, error) {
 	if _, ok := FrameType(to, mod); !ok {
 		return catalogCast(t, name)
 	}
+	if ok, after, err := r.compositeCast(to, t); ok || err != nil {
+		return after, err
+	}
 	if t.Arg.GetRowExpr() != nil && !to.IsString() {
 		return nil, errorf("42846", t.Location, "cannot cast type record to %s", to.SQLName())
 	}

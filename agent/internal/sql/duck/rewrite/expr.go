@@ -5,6 +5,7 @@ import (
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
+	"github.com/nodedb/nodedb/agent/internal/sql/builtin"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
 
@@ -48,7 +49,27 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 			return nil, err
 		}
 		return r.writtenAlternatives(n), nil
+	case *pg.Node_NullTest:
+		if t := r.typeOf(x.NullTest.Arg); t.IsComposite() {
+			null := boolean(x.NullTest.Nulltesttype == pg.NullTestType_IS_NULL)
+			n.Node = ofComposite(builtin.CompositeIs, t, x.NullTest.Arg, null).Node
+			return r.compositeCall(n.GetFuncCall(), builtin.CompositeIs)
+		}
 	case *pg.Node_FuncCall:
+		if name := lastName(x.FuncCall.Funcname); builtin.IsComposite(name) {
+			return r.compositeCall(x.FuncCall, name)
+		}
+		if r.jsonOfComposites(n, x.FuncCall) {
+			return r.before(n)
+		}
+		if t, ok := r.populating(x.FuncCall); ok {
+			value, err := populatedValue(x.FuncCall, t)
+			if err != nil {
+				return nil, err
+			}
+			n.Node = value.Node
+			return r.before(n)
+		}
 		if err := soundAggregate(x.FuncCall); err != nil {
 			return nil, err
 		}

@@ -34,6 +34,9 @@ func (r *rewriter) from(n *pg.Node) (*pg.Node, []*relation, error) {
 			case "json_populate_record", "jsonb_populate_record", "json_populate_recordset", "jsonb_populate_recordset":
 				return r.populated(f, x.RangeFunction)
 			}
+			if n, rels, ok, err := r.unnested(f, x.RangeFunction); ok {
+				return n, rels, err
+			}
 		}
 		out, rel, err := r.tableFunction(n, x.RangeFunction)
 		return out, []*relation{rel}, err

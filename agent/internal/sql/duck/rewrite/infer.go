@@ -254,6 +254,9 @@ func (r *rewriter) typeOf(n *pg.Node) datum.Type {
 		if r.typeOf(x.AIndirection.Arg) == datum.JSONB && !slices.ContainsFunc(x.AIndirection.Indirection, func(n *pg.Node) bool { return n.GetAIndices() == nil || n.GetAIndices().IsSlice }) {
 			return datum.JSONB
 		}
+		if t := r.stepType(x.AIndirection); t != datum.Unknown {
+			return t
+		}
 		if i := x.AIndirection.Indirection; len(i) == 1 && i[0].GetAIndices() != nil {
 			if t := r.typeOf(x.AIndirection.Arg); t.IsArray() {
 				if i[0].GetAIndices().IsSlice {
@@ -271,6 +274,9 @@ func (r *rewriter) typeOf(n *pg.Node) datum.Type {
 	case *pg.Node_CollateClause:
 		return r.typeOf(x.CollateClause.Arg)
 	case *pg.Node_FuncCall:
+		if t, ok := r.populating(x.FuncCall); ok {
+			return t
+		}
 		return r.functionType(x.FuncCall)
 	case *pg.Node_GroupingFunc:
 		return datum.Int4

@@ -76,7 +76,7 @@ func figure(n *pg.Node) (name string, strength int) {
 		if name, strength = figure(x.TypeCast.Arg); strength > 1 {
 			return name, strength
 		}
-		if t, _ := castType(x.TypeCast.TypeName); t.IsEnum() {
+		if t, _ := castType(x.TypeCast.TypeName); t.Elem().IsEnum() || t.Elem().IsComposite() {
 			return t.Elem().SQLName(), 1
 		}
 		return lastName(x.TypeCast.TypeName.Names), 1

@@ -6,12 +6,15 @@ import (
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
+	"github.com/nodedb/nodedb/agent/internal/sql/builtin"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
 
 // opaque reports whether DuckDB has values of the type only as bytes in PostgreSQL's
 // order: it compares, groups and sorts them, and knows nothing else of them.
-func opaque(t datum.Type) bool { return t.Elem().IsInet() || t.Elem().IsBits() || t.Elem().IsEnum() }
+func opaque(t datum.Type) bool {
+	return t.Elem().IsInet() || t.Elem().IsBits() || t.Elem().IsEnum() || t.Elem().IsComposite()
+}
 
 // mixed is the type that two such values are both of; Unknown: there is none.
 func mixed(a, b datum.Type) datum.Type {
@@ -36,7 +39,13 @@ var enumFunctions = table(same(`json_build_array jsonb_build_array json_build_ob
 // opaqueCall refuses a function of a value that DuckDB does not know.
 func (r *rewriter) opaqueCall(f *pg.FuncCall) error {
 	name := lastName(f.Funcname)
+	if builtin.IsComposite(name) || name == "pg_typeof" {
+		return nil
+	}
 	for _, a := range f.Args {
+		if err := inexact(f.Location, r.typeOf(a)); err != nil && f.AggDistinct {
+			return err
+		}
 		t := r.typeOf(a)
 		if t == datum.Unknown {
 			t = r.wholeRow(a)
@@ -44,17 +53,18 @@ func (r *rewriter) opaqueCall(f *pg.FuncCall) error {
 				return refuseOpaque(f.Location, "the function "+name+" of a row with a value", t)
 			}
 		}
-		if opaque(t) && !slices.Contains(opaqueFunctions, name) && !(t.Elem().IsEnum() && has(enumFunctions, name)) {
+		if opaque(t) && !slices.Contains(opaqueFunctions, name) && !((t.Elem().IsEnum() || t.IsComposite() && !f.AggDistinct && r.typeOf(a) == datum.Unknown) && has(enumFunctions, name)) {
 			return refuseOpaque(f.Location, "the function "+name, t)
 		}
 	}
 	return nil
 }
 
-// onlyEnums reports whether of the columns of a row, which are known, none is opaque but enums.
+// onlyEnums reports whether of the columns of a row, which are known, none is opaque but enums
+// and composite types.
 func (r *rewriter) onlyEnums(n *pg.Node) bool {
 	rel := r.rowOf(n)
-	return rel != nil && !slices.ContainsFunc(rel.columns, func(c column) bool { return opaque(c.typ) && !c.typ.Elem().IsEnum() })
+	return rel != nil && !slices.ContainsFunc(rel.columns, func(c column) bool { return opaque(c.typ) && !c.typ.Elem().IsEnum() && !c.typ.IsComposite() })
 }
 
 // wholeRow finds an opaque column of the relation whose rows n names.
@@ -139,6 +149,9 @@ func (r *rewriter) opaqueOperator(e *pg.A_Expr) error {
 		return nil
 	}
 	op := lastName(e.Name)
+	if err := r.compositeOperator(e); err != nil {
+		return err
+	}
 	if err := r.enumOperator(e, op); err != nil {
 		return err
 	}

@@ -55,6 +55,18 @@ func (r *rewriter) populated(f *pg.FuncCall, rf *pg.RangeFunction) (*pg.Node, []
 		err.Hint = "Give it NULL::table_name."
 		return nil, nil, err
 	}
+	if t, _ := castType(base.TypeName); t.IsComposite() {
+		var list []*pg.Node
+		for _, c := range t.CompositeType().Fields {
+			value, err := member(c.Name, typeName(c.Type, c.Modifier))
+			if err != nil {
+				return nil, nil, err
+			}
+			list = append(list, pg.MakeResTargetNodeWithNameAndVal(c.Name, value, -1))
+		}
+		f.Args = f.Args[1:]
+		return r.ofJSON(f, of, several, list, rf.Alias)
+	}
 	schema := ""
 	if names := base.TypeName.Names; len(names) > 1 {
 		schema = names[len(names)-2].GetString_().GetSval()
@@ -125,6 +137,8 @@ func member(name string, t *pg.TypeName) (*pg.Node, error) {
 	isJSON := typ.Elem() == datum.JSON || typ.Elem() == datum.JSONB
 	limited := (typ.Elem() == datum.Varchar || typ.Elem() == datum.Bpchar) && len(t.GetTypmods()) > 0
 	switch {
+	case typ.IsComposite():
+		return as(ofComposite(builtin.CompositeOf, typ, get("->")), typ, -1), nil
 	case typ.IsArray() && limited:
 		return nil, unsupported(t.GetLocation(), "an array of character types of limited length in a row of json")
 	case typ.IsArray():
@@ -142,7 +156,7 @@ func member(name string, t *pg.TypeName) (*pg.Node, error) {
 // typeName names a type as statements do.
 func typeName(t datum.Type, modifier int32) *pg.TypeName {
 	out := &pg.TypeName{Names: []*pg.Node{str(t.Elem().String())}, Typemod: -1, Location: -1}
-	if t.Elem().IsEnum() {
+	if t.Elem().IsEnum() || t.Elem().IsComposite() {
 		out.Names = []*pg.Node{str(syntax.EnumTypeName(uint32(t.Elem())))}
 	}
 	if t.IsArray() {

@@ -207,6 +207,9 @@ func (r *rewriter) setOperation(s *pg.SelectStmt) (columns, error) {
 	forms := [2][]form{make([]form, len(left.list)), make([]form, len(right.list))}
 	for i, c := range left.list {
 		m := column{scale: -1}
+		if err := inexact(-1, c.typ); err != nil && !s.All {
+			return columns{}, err
+		}
 		if both {
 			if m, forms[0][i], forms[1][i] = r.unites(c, right.list[i]); s.Op > pg.SetOperation_SETOP_UNION && manyScales(c, right.list[i]) {
 				err := unsupported(0, "%s of numerics with scales of their own", op)
@@ -391,6 +394,9 @@ func (r *rewriter) block(s *pg.SelectStmt) (columns, error) {
 		r.scope.relations = append(r.scope.relations, rels...)
 	}
 	if err := distinctNames(r.scope.relations); err != nil {
+		return columns{}, err
+	}
+	if err := r.compositeKeys(s); err != nil {
 		return columns{}, err
 	}
 	if err := r.takeRows(s, filled); err != nil {

@@ -8,6 +8,9 @@ import (
 
 // beforeSubscript finds what a[n] becomes.
 func (r *rewriter) beforeSubscript(n *pg.Node, a *pg.A_Indirection) (finish, error) {
+	if ok, after, err := r.beforeField(n, a); ok || err != nil {
+		return after, err
+	}
 	if r.manyScales(a.Arg) {
 		return nil, manyScaled("an element")
 	}

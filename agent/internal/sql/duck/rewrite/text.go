@@ -23,8 +23,11 @@ func (r *rewriter) meaning(n *pg.Node) *pg.Node {
 	}
 	if rel := r.rowOf(n); rel != nil {
 		for _, c := range rel.columns {
-			if !c.hidden {
-				add(c.typ, c.modifier)
+			if t := c.typ; !c.hidden {
+				if t.IsComposite() { // namedRow makes json of it
+					t = datum.JSON
+				}
+				add(t, c.modifier)
 			}
 		}
 	} else {
@@ -162,7 +165,7 @@ func (r *rewriter) named(n *pg.Node) func(*pg.Node) *pg.Node {
 		out := n
 		var err error
 		if rel != nil {
-			out, err = namedRow(n, rel)
+			out, err = r.namedRow(n, rel)
 		} else if t.Elem().IsEnum() {
 			out, err = enumTexts(n, t)
 		}
@@ -193,14 +196,21 @@ func (r *rewriter) namedFields(n *pg.Node) {
 	}
 }
 
-// namedRow is a row with the names of the values of enums.
-func namedRow(n *pg.Node, rel *relation) (*pg.Node, error) {
+// namedRow is a row with the names of the values of enums, and the json of those of composite
+// types.
+func (r *rewriter) namedRow(n *pg.Node, rel *relation) (*pg.Node, error) {
 	update := []*pg.Node{n}
 	for _, c := range rel.columns {
-		if c.hidden || !c.typ.Elem().IsEnum() {
+		if c.hidden || !c.typ.Elem().IsEnum() && !c.typ.IsComposite() {
 			continue
 		}
-		value, err := enumTexts(call("struct_extract", clone(n), text(c.name)), c.typ)
+		value := call("struct_extract", clone(n), text(c.name))
+		var err error
+		if c.typ.IsComposite() {
+			value = r.compositeJSON(value, c.typ)
+		} else {
+			value, err = enumTexts(value, c.typ)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -317,7 +327,7 @@ func jsonAgg(r *rewriter, f *pg.FuncCall) (finish, error) {
 		return nil, errorf("42883", f.Location, "function %s(%s) does not exist", name, r.signature(f))
 	}
 	t := r.typeOf(f.Args[0])
-	lines := t.IsArray() || r.rowOf(f.Args[0]) != nil || f.Args[0].GetRowExpr() != nil
+	lines := t.IsArray() || r.rowOf(f.Args[0]) != nil || f.Args[0].GetRowExpr() != nil || isCompositeJSON(f.Args[0])
 	if f.AggDistinct && !lines && !t.Elem().IsEnum() { // what is distinct are the values, not their json
 		meaning := r.meaning(f.Args[0])
 		return func(n *pg.Node) (*pg.Node, error) {

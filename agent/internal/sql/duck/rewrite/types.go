@@ -26,7 +26,7 @@ func FrameType(t datum.Type, modifier int32) (frame.Type, bool) {
 	if t == datum.Numeric {
 		return numericType(modifier), true
 	}
-	if t.IsEnum() {
+	if t.IsEnum() || t.IsComposite() {
 		return frame.Type{Kind: frame.Bytes}, true // see opaque
 	}
 	if t.IsNumbered() {
@@ -270,6 +270,8 @@ func constantOf(d datum.Datum) (*pg.Node, error) {
 	switch {
 	case d.Null:
 		return cast(null(), f.SQL()), nil
+	case d.Type.IsComposite():
+		return call("unhex", text(hex.EncodeToString([]byte(datum.CompositeKey(d))))), nil
 	case d.Type.IsEnum():
 		return call("unhex", text(hex.EncodeToString([]byte(datum.EnumKey(d))))), nil
 	case d.Type.IsArray():
