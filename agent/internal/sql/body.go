@@ -156,6 +156,8 @@ func (b *bodyFields) Field(row, column string, position int) (int, error) {
 		return 0, nil
 	case v.record && row == "" && (b.columns.names[column] || b.columns.relations[column]):
 		return 0, nil
+	case v.record && row == "" && v.shape != nil && v.shape.of != datum.Unknown:
+		return b.number(boundField{variable: column, column: -1, typ: v.shape.of, shape: v.shape}), nil
 	case v.record && row == "":
 		wrong := syntax.Unsupported("a row as a value in an expression", "Name its fields, or use to_jsonb of it.")
 		wrong.Position = position
@@ -217,8 +219,11 @@ func (b *bodyFields) BesideTarget() { b.columns.besideTarget() }
 
 // Param satisfies syntax.Fields.
 func (b *bodyFields) Param(n int) int {
-	if n < 1 || n > len(b.frame.args) || b.frame.args[n-1].record {
+	if n < 1 || n > len(b.frame.args) || b.frame.args[n-1].record && b.frame.args[n-1].shape.of == datum.Unknown {
 		return 0
+	}
+	if v := b.frame.args[n-1]; v.record {
+		return b.number(boundField{row: "$", column: n - 1, typ: v.shape.of})
 	}
 	return b.number(boundField{row: "$", column: n - 1, typ: b.frame.args[n-1].typ})
 }
@@ -282,6 +287,9 @@ func (f *frame) fits(b *bound) bool {
 // value is that of a field of a statement.
 func (f *frame) value(field *boundField) (datum.Datum, error) {
 	if field.row == "$" {
+		if v := f.args[field.column]; v.record {
+			return v.composite(), nil
+		}
 		return f.args[field.column].value, nil
 	}
 	if field.column <= asText {
@@ -290,6 +298,8 @@ func (f *frame) value(field *boundField) (datum.Datum, error) {
 	}
 	v, i := f.lookup(field.row, field.variable)
 	switch {
+	case v != nil && v.record && i < 0 && field.column == -1 && v.shape != nil && v.shape.of == field.typ:
+		return v.composite(), nil
 	case v == nil || v.record && (v.row == nil || i < 0):
 		return datum.MakeNull(field.typ), nil
 	case v.record:
@@ -394,6 +404,9 @@ func (f *frame) assign(ctx context.Context, t *syntax.BodyTarget, value datum.Da
 		if value.Null {
 			v.row = nil
 			return nil
+		}
+		if value.IsRow() {
+			return f.setFields(ctx, v, value)
 		}
 		return syntax.Unsupported("assigning a value to a whole row", "Use SELECT ... INTO.")
 	}
@@ -516,8 +529,7 @@ func (f *frame) typed(v *variable, text string) error {
 	if r.User != nil && r.User.Domain != nil {
 		return syntax.Unsupported("a variable of a domain", "Write the type that it is of.")
 	}
-	v.typ, v.modifier = r.Type, r.Modifier
-	v.value = datum.MakeNull(r.Type)
+	v.isOf(r.Type, r.Modifier)
 	return nil
 }
 
@@ -545,6 +557,10 @@ func (f *frame) likeTyped(v *variable, scope catalog.Scope, of string) error {
 			return err
 		}
 		other, _ := f.lookup("", name.Name)
+		if other != nil && other.record && other.shape != nil && other.shape.of != datum.Unknown {
+			v.isOf(other.shape.of, -1)
+			return nil
+		}
 		if other == nil || other.record {
 			return &Error{Code: "42601", Message: fmt.Sprintf("type %q does not exist", of+"%TYPE")}
 		}
@@ -567,8 +583,7 @@ func (f *frame) likeTyped(v *variable, scope catalog.Scope, of string) error {
 	if !ok {
 		return &Error{Code: "42703", Message: fmt.Sprintf("column %q of relation %q does not exist", column.Name, relation.Name)}
 	}
-	v.typ, v.modifier = t.Columns[n].Type, t.Columns[n].Modifier
-	v.value = datum.MakeNull(v.typ)
+	v.isOf(t.Columns[n].Type, t.Columns[n].Modifier)
 	return nil
 }
 

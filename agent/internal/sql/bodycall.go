@@ -94,9 +94,11 @@ func (f *frame) parameters(args []datum.Datum) error {
 		case !ok:
 			return syntax.Unsupported("a parameter of type "+scope.TypeText(p.ValueType), "")
 		}
-		v.typ, v.value = t, datum.MakeNull(t)
+		v.isOf(t, -1)
 		if p.Input() {
-			v.value = args[given]
+			if v.value = args[given]; v.record && !v.value.Null {
+				v.row = v.value.A.Values
+			}
 			f.args = append(f.args, v)
 		}
 		if p.Input() || o.Function.Procedure {

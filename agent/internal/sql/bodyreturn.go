@@ -58,7 +58,15 @@ func (f *frame) returns(ctx context.Context, st *syntax.BodyReturn) (flow, error
 
 // rowOf is the result that an expression gives.
 func (f *frame) rowOf(ctx context.Context, e *syntax.Expr) ([]datum.Datum, error) {
+	of := datum.Unknown // the composite type of the result
+	if c := f.routine.Columns; !f.routine.Composite && len(c) == 1 && c[0].Type.IsComposite() {
+		of = c[0].Type
+	}
 	if v := f.recordIn(e); v != nil {
+		if v.row != nil && of != datum.Unknown {
+			value, err := f.asComposite(ctx, v.row, of)
+			return []datum.Datum{value}, err
+		}
 		if v.row == nil {
 			return f.nothing(), nil
 		}
@@ -67,6 +75,10 @@ func (f *frame) rowOf(ctx context.Context, e *syntax.Expr) ([]datum.Datum, error
 	v, err := f.evaluate(ctx, e)
 	if err != nil {
 		return nil, err
+	}
+	if v.Type == datum.Record && !v.Null && of != datum.Unknown {
+		value, err := f.asComposite(ctx, v.A.Values, of)
+		return []datum.Datum{value}, err
 	}
 	if f.routine.Composite {
 		if v.Null {
@@ -123,6 +135,8 @@ func (f *frame) outRow() []datum.Datum {
 		switch {
 		case !v.record:
 			out = append(out, v.value)
+		case v.shape.of != datum.Unknown:
+			out = append(out, v.composite())
 		case v.row != nil:
 			out = append(out, v.row...)
 		default:

@@ -19,6 +19,8 @@ type shape struct {
 	names     []string
 	types     []datum.Type
 	modifiers []int32 // nil: there are none
+	// of is the composite type that the row is of; Unknown: it is of none.
+	of datum.Type
 }
 
 func (s *shape) field(name string) int {
@@ -47,6 +49,62 @@ func rowShape(t *catalog.Table) (*shape, []int) {
 		}
 	}
 	return out, places
+}
+
+// compositeShape is that of the values of a composite type.
+func compositeShape(t datum.Type) *shape {
+	out := &shape{of: t}
+	for _, f := range t.CompositeType().Fields {
+		out.names, out.types, out.modifiers = append(out.names, f.Name), append(out.types, f.Type), append(out.modifiers, f.Modifier)
+	}
+	return out
+}
+
+// isOf gives a variable a type: one of a composite type is a record with its fields.
+func (v *variable) isOf(t datum.Type, modifier int32) {
+	if t.IsComposite() {
+		v.record, v.fixed, v.shape, v.modifier = true, true, compositeShape(t), -1
+		return
+	}
+	v.typ, v.modifier, v.value = t, modifier, datum.MakeNull(t)
+}
+
+// composite is a record of a composite type as one value.
+func (v *variable) composite() datum.Datum {
+	if v.row == nil {
+		return datum.MakeNull(v.shape.of)
+	}
+	return datum.MakeComposite(v.shape.of, slices.Clone(v.row))
+}
+
+// asComposite makes a row a value of a composite type.
+func (f *frame) asComposite(ctx context.Context, row []datum.Datum, t datum.Type) (datum.Datum, error) {
+	fields := t.CompositeType().Fields
+	if len(row) != len(fields) {
+		return datum.Datum{}, &Error{Code: "42804", Message: "returned record type does not match expected record type",
+			Detail: fmt.Sprintf("Number of returned columns (%d) does not match expected column count (%d).", len(row), len(fields))}
+	}
+	out := make([]datum.Datum, len(row))
+	for i := range row {
+		var err error
+		if out[i], err = f.convert(ctx, row[i], fields[i].Type, fields[i].Modifier); err != nil {
+			return datum.Datum{}, err
+		}
+	}
+	return datum.MakeComposite(t, out), nil
+}
+
+// setFields has a record be the fields of a row that is one value.
+func (f *frame) setFields(ctx context.Context, v *variable, value datum.Datum) error {
+	var columns []queryplan.Column
+	for i, d := range value.A.Values {
+		c := queryplan.Column{Name: fmt.Sprintf("f%d", i+1), Type: d.Type}
+		if value.Type.IsComposite() {
+			c.Name = value.Type.CompositeType().Fields[i].Name
+		}
+		columns = append(columns, c)
+	}
+	return f.takeRow(ctx, v, columns, value.A.Values)
 }
 
 // recordIn is the record that an expression is, alone or the first that is not null of
@@ -132,6 +190,8 @@ func (f *frame) setRow(ctx context.Context, v *variable, e *syntax.Expr) error {
 		case value.Null:
 			v.row = nil
 			return nil
+		case value.IsRow():
+			return f.setFields(ctx, v, value)
 		}
 		return syntax.Unsupported("assigning a value to a whole row", "Use SELECT ... INTO.")
 	}

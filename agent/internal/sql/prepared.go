@@ -178,6 +178,9 @@ func (s *Session) argument(ctx context.Context, text string, number int, t datum
 	if err != nil {
 		return datum.Datum{}, err
 	}
+	if e.GetRowExpr() != nil && t.IsComposite() {
+		e = queryplan.CastTo(e, t)
+	}
 	if c := e.GetAConst(); c.GetIsnull() || c.GetSval() != nil { // of no type yet
 		e = queryplan.CastTo(e, t)
 	}

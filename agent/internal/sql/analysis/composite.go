@@ -48,7 +48,7 @@ func (a *analysis) asComposite(e *expr, to oid, by askedFor, at int32) *expr {
 	if len(e.row) < len(form.Fields) {
 		wrong(at, "Input has too few columns.")
 	}
-	return of(to, e.at, "row", kids...)
+	return of(to, at, "row", kids...)
 }
 
 // fields is (r).f.g.

@@ -74,6 +74,11 @@ func (a *analysis) transformed(n *pg.Node) *expr {
 	case *pg.Node_MinMaxExpr:
 		return a.alternatives(strings.TrimPrefix(x.MinMaxExpr.Op.String(), "IS_"), x.MinMaxExpr.Args, x.MinMaxExpr.Location)
 	case *pg.Node_RowExpr:
+		for _, arg := range x.RowExpr.Args {
+			if f := arg.GetColumnRef().GetFields(); len(f) > 0 && f[len(f)-1].GetAStar() != nil { // several fields
+				return of(unsure, x.RowExpr.Location, "")
+			}
+		}
 		row := a.list(x.RowExpr.Args)
 		return &expr{typ: record, at: x.RowExpr.Location, row: row, kids: row, is: "row"}
 	case *pg.Node_AArrayExpr:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
@@ -212,6 +213,9 @@ func (c *Catalog) AlterComposite(in Scope, stmt *syntax.AlterType) (*Draft, []No
 		return nil, nil, err
 	}
 	var notices []Notice
+	if table := in.defaulted(o.ID); table != "" {
+		return nil, nil, syntax.Unsupported(fmt.Sprintf("ALTER TYPE while column %s of the type has a default", table), "Drop the default, and set it again behind.")
+	}
 	for _, action := range stmt.Actions {
 		i := -1
 		switch action := action.(type) {
@@ -236,6 +240,9 @@ func (c *Catalog) AlterComposite(in Scope, stmt *syntax.AlterType) (*Draft, []No
 				}
 				notices = append(notices, Notice{Code: "00000", Message: fmt.Sprintf("column %q of relation %q does not exist, skipping", action.Name, o.Name)})
 				continue
+			}
+			if err := in.unread(action.Name); err != nil {
+				return nil, nil, err
 			}
 			o.Composite.Attributes = slices.Delete(o.Composite.Attributes, i, i+1)
 		case *syntax.AlterColumnType:
@@ -318,12 +325,15 @@ func (c *Catalog) RenameAttribute(in Scope, stmt *syntax.Rename) (*Draft, error)
 	if err := checkName(stmt.To, 0); err != nil {
 		return nil, err
 	}
+	if err := in.unread(stmt.Target.Part); err != nil {
+		return nil, err
+	}
 	o.Composite.Attributes[i].Name = stmt.To
 	return in.change(was, o), nil
 }
 
 // settleComposites takes the attributes away whose types are gone.
-func (s Scope) settleComposites(next *Draft, gone *going) (lines, cascades []string) {
+func (s Scope) settleComposites(next *Draft, gone *going) (lines, cascades []string, err error) {
 	for _, o := range s.objects(func(o *cluster.Object) bool {
 		return o.Composite != nil && slices.ContainsFunc(o.Needs, func(id cluster.ObjectID) bool { return gone.objects[id] != nil })
 	}) {
@@ -334,6 +344,9 @@ func (s Scope) settleComposites(next *Draft, gone *going) (lines, cascades []str
 			if t == nil {
 				return false
 			}
+			if failed := s.unread(a.Name); err == nil && gone.cascade {
+				err = failed
+			}
 			what := fmt.Sprintf("column %s of composite type %s", a.Name, s.pathName(o))
 			lines = append(lines, what+" depends on type "+s.pathName(t)+arrayMark(a.Type))
 			cascades = append(cascades, what)
@@ -342,7 +355,7 @@ func (s Scope) settleComposites(next *Draft, gone *going) (lines, cascades []str
 		s.typed(next, &changed)
 		next.alter(s, o, &changed)
 	}
-	return lines, cascades
+	return lines, cascades, err
 }
 
 // withParts are a type and those of its attributes.
@@ -376,4 +389,48 @@ func (s Scope) commentAttribute(stmt *syntax.Comment) (*Draft, error) {
 	}
 	o.Composite.Attributes[i].Comment = stmt.Text
 	return s.change(was, o), nil
+}
+
+// defaulted names a column of a type, or of one that has attributes of it, that has a default:
+// a text that is read as a value of the type. "": there is none.
+func (s Scope) defaulted(id cluster.ObjectID) string {
+	for _, t := range s.usersOf(id) {
+		for _, c := range t.Collection.Columns {
+			if c.UserType == id && c.Default != "" {
+				return t.Name + "." + c.Name
+			}
+		}
+	}
+	for _, t := range s.objects(func(o *cluster.Object) bool { return o.Composite != nil && slices.Contains(o.Needs, id) }) {
+		if column := s.defaulted(t.ID); column != "" {
+			return column
+		}
+	}
+	return ""
+}
+
+// unread refuses to take an attribute, or its name, away while an expression that is kept may
+// read it: names of fields stand in these as they were written.
+func (s Scope) unread(name string) error {
+	field := ")." + syntax.QuoteIdent(name)
+	reads := func(texts ...*string) bool {
+		return slices.ContainsFunc(texts, func(text *string) bool { return strings.Contains(*text, field) })
+	}
+	for _, o := range s.objects(func(o *cluster.Object) bool {
+		switch {
+		case o.View != nil && reads(&o.View.Query):
+			return true
+		case o.Function != nil:
+			return o.Function.Standard && reads(&o.Function.Body)
+		case o.Collection == nil:
+			return false
+		}
+		if reads(callTexts(o.Collection)...) {
+			return true
+		}
+		return slices.ContainsFunc(o.Collection.Triggers, func(t cluster.TableTrigger) bool { return reads(&t.When) })
+	}) {
+		return syntax.Unsupported(fmt.Sprintf("renaming or dropping attribute %s while an expression of %s may read it", name, s.pathName(o)), "Drop the index, constraint, view or the like first, and make it again behind.")
+	}
+	return nil
 }

@@ -174,7 +174,10 @@ func (s Scope) settleNeeds(next *Draft, gone *going) ([]string, error) {
 	lines, cascades = append(lines, callLines...), append(cascades, calls...)
 	triggerLines, triggers := s.settleTriggers(next, gone)
 	lines, cascades = append(lines, triggerLines...), append(cascades, triggers...)
-	partLines, parts := s.settleComposites(next, gone)
+	partLines, parts, err := s.settleComposites(next, gone)
+	if err != nil {
+		return nil, err
+	}
 	lines, cascades = append(lines, partLines...), append(cascades, parts...)
 	for {
 		more := s.objects(func(o *cluster.Object) bool { _, reads := s.readsGone(o, gone); return reads })

@@ -73,6 +73,11 @@ var pseudoTypes = map[string]bool{cluster.VoidType: true, cluster.TriggerType: t
 
 // valueType is what a written type is to a function.
 func (s Scope) valueType(n syntax.TypeName) (cluster.ValueType, error) {
+	if _, err := s.ResolveType(n); err != nil && n.Array {
+		if r, failed := s.ResolveAnyType(n); failed == nil {
+			return cluster.ValueType{}, unsupportedAt("an array of rows of "+r.User.Name+" as the type of a parameter or a result", "Make a composite type with these fields.", n.Position)
+		}
+	}
 	if n.Schema == "" && !n.Array && pseudoTypes[n.Name] {
 		return cluster.ValueType{Type: n.Name}, nil
 	}

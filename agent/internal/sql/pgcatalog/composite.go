@@ -87,7 +87,7 @@ func (in *Input) informationAttributes() []row {
 				"datetime_precision", "interval_type", "interval_precision"} {
 				r[name] = of[name]
 			}
-			out = append(out, r)
+			out = append(out, nulls("attributes", r))
 		}
 	}
 	return out
@@ -97,8 +97,8 @@ func (in *Input) informationAttributes() []row {
 func (in *Input) userDefinedTypes() []row {
 	var out []row
 	for _, o := range in.composites() {
-		out = append(out, row{"user_defined_type_catalog": in.Database, "user_defined_type_schema": in.schemaOf(o), "user_defined_type_name": o.Name,
-			"user_defined_type_category": "STRUCTURED", "is_instantiable": "YES"})
+		out = append(out, nulls("user_defined_types", row{"user_defined_type_catalog": in.Database, "user_defined_type_schema": in.schemaOf(o), "user_defined_type_name": o.Name,
+			"user_defined_type_category": "STRUCTURED", "is_instantiable": "YES"}))
 	}
 	return out
 }
@@ -114,8 +114,8 @@ func (in *Input) elementTypes() []row {
 		c.Type, c.Modifier = c.Type.Elem(), -1
 		of := informationColumn(position, c)
 		in.userParts(&c, of)
-		out = append(out, row{"object_catalog": in.Database, "object_schema": schema, "object_name": name, "object_type": kind, "collection_type_identifier": strconv.Itoa(position),
-			"data_type": of["data_type"], "udt_catalog": in.Database, "udt_schema": of["udt_schema"], "udt_name": of["udt_name"], "dtd_identifier": "a" + strconv.Itoa(position)})
+		out = append(out, nulls("element_types", row{"object_catalog": in.Database, "object_schema": schema, "object_name": name, "object_type": kind, "collection_type_identifier": strconv.Itoa(position),
+			"data_type": of["data_type"], "udt_catalog": in.Database, "udt_schema": of["udt_schema"], "udt_name": of["udt_name"], "dtd_identifier": "a" + strconv.Itoa(position)}))
 	}
 	for _, t := range in.Tables {
 		for i, c := range visible(t) {
@@ -130,4 +130,19 @@ func (in *Input) elementTypes() []row {
 		}
 	}
 	return out
+}
+
+// nulls has the columns of a table of information_schema of which a row says nothing be null.
+func nulls(table string, r row) row {
+	all, err := Load()
+	if err != nil {
+		return r
+	}
+	t, ok := all.Lookup(informationSchema, table)
+	for i := 0; ok && i < len(t.Columns); i++ {
+		if _, said := r[t.Columns[i].Name]; !said {
+			r[t.Columns[i].Name] = nil
+		}
+	}
+	return r
 }

@@ -135,6 +135,11 @@ func (p *Planner) takeScan(n *pg.Node, rf *pg.RangeFunction, out *outside) error
 	if err != nil {
 		return err
 	}
+	if !r.Composite && len(r.Columns) == 1 && r.Columns[0].Type.IsComposite() {
+		err := fail("0A000", position, "function %s in FROM, which gives a composite type, is not supported", name)
+		err.Hint = "Select its fields: SELECT (" + name + "(...)).*."
+		return err
+	}
 	p.called(r)
 	alias := rf.GetAlias()
 	if alias == nil {

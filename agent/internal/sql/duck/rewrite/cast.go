@@ -26,9 +26,6 @@ func (r *rewriter) beforeCast(t *pg.TypeCast) (finish, error) {
 	if ok, after, err := r.compositeCast(to, t); ok || err != nil {
 		return after, err
 	}
-	if t.Arg.GetRowExpr() != nil && !to.IsString() {
-		return nil, errorf("42846", t.Location, "cannot cast type record to %s", to.SQLName())
-	}
 	if s, ok := literal(t.Arg); ok {
 		n, err := r.castLiteral(to, mod, s, t)
 		return func(*pg.Node) (*pg.Node, error) { return n, nil }, err

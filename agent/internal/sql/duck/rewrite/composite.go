@@ -132,6 +132,9 @@ func fieldOf(n *pg.Node, t datum.Type, i int) *pg.Node {
 func (r *rewriter) compositeCast(to datum.Type, t *pg.TypeCast) (ok bool, after finish, err error) {
 	arg := func(n *pg.Node) (*pg.Node, error) { return n.GetTypeCast().Arg, nil }
 	if !to.IsComposite() {
+		if t.Arg.GetRowExpr() != nil && !to.IsString() {
+			return true, nil, errorf("42846", t.Location, "cannot cast type record to %s", to.SQLName())
+		}
 		from := r.typeOf(t.Arg)
 		if !from.IsComposite() || !to.IsString() {
 			return false, nil, nil
@@ -179,8 +182,8 @@ func (r *rewriter) compositeRow(row *pg.RowExpr, t datum.Type) (*pg.Node, error)
 	if err := r.takeStars(row); err != nil {
 		return nil, err
 	}
-	if len(row.Args) != len(form.Fields) {
-		return nil, errorf("42846", row.Location, "cannot cast type record to %s", form.Name)
+	if len(row.Args) != len(form.Fields) { // or the analysis would have said so
+		return nil, unsupported(row.Location, "this row as a value of type %s in this statement", form.Name)
 	}
 	list := &pg.A_ArrayExpr{Location: -1}
 	for i, a := range row.Args {
@@ -300,6 +303,7 @@ func (r *rewriter) compositeKeys(s *pg.SelectStmt) error {
 // compositeOperator refuses operators of composite types that the engine has otherwise, and
 // makes ROW(...) beside a value one of its type.
 func (r *rewriter) compositeOperator(e *pg.A_Expr) error {
+	r.wholeBeside(e)
 	left, right := r.typeOf(e.Lexpr), r.typeOf(e.Rexpr)
 	for _, side := range []struct {
 		n *pg.Node
@@ -320,7 +324,19 @@ func (r *rewriter) compositeOperator(e *pg.A_Expr) error {
 		}
 		side.n.Node = as(&pg.Node{Node: &pg.Node_RowExpr{RowExpr: row}}, side.t, -1).Node
 	}
-	for _, t := range []datum.Type{left, right} {
+	types := []datum.Type{left, right}
+	for _, n := range e.Rexpr.GetList().GetItems() {
+		if n.GetRowExpr() != nil && left.IsComposite() {
+			err := unsupported(e.Location, "a row without a type beside values of type %s in this statement", left.SQLName())
+			err.Hint = "Cast it: ROW(...)::" + left.SQLName() + "."
+			return err
+		}
+		types = append(types, r.typeOf(n))
+	}
+	for _, t := range types {
+		if t.IsArray() && e.Kind != pg.A_Expr_Kind_AEXPR_OP {
+			t = t.Elem()
+		}
 		if err := inexact(e.Location, t); err != nil {
 			return err
 		}
@@ -397,4 +413,46 @@ func (r *rewriter) compositeJSON(n *pg.Node, t datum.Type) *pg.Node {
 func isCompositeJSON(n *pg.Node) bool {
 	f := n.GetTypeCast().GetArg().GetFuncCall()
 	return f != nil && lastName(f.Funcname) == builtin.CompositeJSON
+}
+
+// wholeBeside makes the row of a relation beside a value of a composite type one of its type.
+func (r *rewriter) wholeBeside(e *pg.A_Expr) {
+	beside := append([]*pg.Node{e.Rexpr}, e.Rexpr.GetList().GetItems()...)
+	for _, n := range beside {
+		t := r.typeOf(n)
+		if t.IsArray() {
+			t = t.Elem()
+		}
+		if t.IsComposite() && e.Lexpr.GetColumnRef() != nil && r.rowNamed(e.Lexpr) != nil {
+			e.Lexpr = as(e.Lexpr, t, -1)
+			return
+		}
+	}
+	if t := r.typeOf(e.Lexpr); t.IsComposite() && e.Rexpr.GetColumnRef() != nil && r.rowNamed(e.Rexpr) != nil {
+		e.Rexpr = as(e.Rexpr, t, -1)
+	}
+}
+
+// beforeComposite looks at calls of functions of composite types, and of those that take their
+// values otherwise; ok is false of others.
+func (r *rewriter) beforeComposite(n *pg.Node, f *pg.FuncCall) (ok bool, after finish, err error) {
+	if name := lastName(f.Funcname); builtin.IsComposite(name) {
+		after, err = r.compositeCall(f, name)
+		return true, after, err
+	}
+	if r.jsonOfComposites(n, f) {
+		after, err = r.before(n)
+		return true, after, err
+	}
+	t, ok := r.populating(f)
+	if !ok {
+		return false, nil, nil
+	}
+	value, err := populatedValue(f, t)
+	if err != nil {
+		return true, nil, err
+	}
+	n.Node = value.Node
+	after, err = r.before(n)
+	return true, after, err
 }

@@ -56,19 +56,8 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 			return r.compositeCall(n.GetFuncCall(), builtin.CompositeIs)
 		}
 	case *pg.Node_FuncCall:
-		if name := lastName(x.FuncCall.Funcname); builtin.IsComposite(name) {
-			return r.compositeCall(x.FuncCall, name)
-		}
-		if r.jsonOfComposites(n, x.FuncCall) {
-			return r.before(n)
-		}
-		if t, ok := r.populating(x.FuncCall); ok {
-			value, err := populatedValue(x.FuncCall, t)
-			if err != nil {
-				return nil, err
-			}
-			n.Node = value.Node
-			return r.before(n)
+		if ok, after, err := r.beforeComposite(n, x.FuncCall); ok {
+			return after, err
 		}
 		if err := soundAggregate(x.FuncCall); err != nil {
 			return nil, err

@@ -145,13 +145,13 @@ func tablesOf(items []*pg.Node) []*pg.Node {
 
 // opaqueOperator refuses an operator that is none of an order.
 func (r *rewriter) opaqueOperator(e *pg.A_Expr) error {
+	if err := r.compositeOperator(e); err != nil {
+		return err
+	}
 	if e.Kind != pg.A_Expr_Kind_AEXPR_OP && e.Kind != pg.A_Expr_Kind_AEXPR_LIKE && e.Kind != pg.A_Expr_Kind_AEXPR_ILIKE && e.Kind != pg.A_Expr_Kind_AEXPR_SIMILAR {
 		return nil
 	}
 	op := lastName(e.Name)
-	if err := r.compositeOperator(e); err != nil {
-		return err
-	}
 	if err := r.enumOperator(e, op); err != nil {
 		return err
 	}
