@@ -227,7 +227,7 @@ func (r *rewriter) decidedArgument(f *pg.FuncCall, name string) error {
 			return notUniqueFunction(f, name+"(unknown)")
 		}
 	case "string_agg":
-		if last := &f.Args[len(f.Args)-1]; len(f.Args) == 2 && (*last).GetAConst().GetIsnull() {
+		if last := &f.Args[len(f.Args)-1]; len(f.Args) == 2 && ((*last).GetAConst().GetIsnull() || (*last).GetTypeCast().GetArg().GetAConst().GetIsnull()) {
 			*last = text("")
 		}
 		if t == datum.Bytea {

@@ -54,10 +54,10 @@ func (r *rewriter) spell(m protoreflect.Message) {
 	}
 }
 
-// enumBounds is enum_first and the like of a value, of which only the type counts; nil: it is
-// none.
+// enumBounds is enum_first and the like of a column or a constant, of which only the type counts;
+// nil: it is none, or its argument may fail.
 func enumBounds(name string, f *pg.FuncCall, t datum.Type) *pg.Node {
-	if len(f.Args) != 1 || !t.IsEnum() || len(t.EnumType().Labels) == 0 {
+	if len(f.Args) != 1 || !t.IsEnum() || f.Args[0].GetColumnRef() == nil && f.Args[0].GetTypeCast().GetArg().GetAConst() == nil || len(t.EnumType().Labels) == 0 {
 		return nil
 	}
 	labels := t.EnumType().Labels
