@@ -2,6 +2,7 @@ package sql
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -170,6 +171,9 @@ func (s *Session) settleNotifying(committed bool) {
 		s.server.cfg.Notifier.Notify(slices.Clone(list))
 	}
 }
+
+// channels are those that the session listens to.
+func (s *Session) channels() []string { return slices.Sorted(maps.Keys(s.notifying.channels)) }
 
 // unlisten ends all listening.
 func (s *Session) unlisten() {

@@ -91,7 +91,11 @@ func noObject(t datum.Type, schema, name, text string) error {
 		code, message = "42P01", fmt.Sprintf("relation \"%s\" does not exist", full)
 	case datum.Regtype:
 		message = fmt.Sprintf("type \"%s\" does not exist", full)
-	case datum.Regproc, datum.Regprocedure:
+	case datum.Regprocedure:
+		if code, message = "42883", fmt.Sprintf("function \"%s\" does not exist", text); !strings.Contains(text, "(") {
+			code, message = "22P02", "expected a left parenthesis"
+		}
+	case datum.Regproc:
 		code, message = "42883", fmt.Sprintf("function \"%s\" does not exist", text)
 	case datum.Regnamespace:
 		code, message = "3F000", fmt.Sprintf("schema \"%s\" does not exist", name)

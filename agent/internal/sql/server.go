@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -103,6 +104,7 @@ type Server struct {
 	settings settings.Table
 	version  string
 	started  time.Time
+	sampled  sampledSizes
 	pace     pace
 	lines    *exec.Lines
 	// schemaRows is how many rows a schema change works on at once, and schemaPart for how
@@ -145,6 +147,7 @@ func NewServer(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, catalog: catalog.New(cfg.Meta), parsed: syntax.NewCache(parsedStatements), settings: settings.NewTable(), lines: exec.NewLines(), schemaRows: schemaRows, schemaPart: schemaPart}
 	s.started = cfg.Now()
 	s.version = fmt.Sprintf("PostgreSQL %s (NodeDB %s) on %s/%s", settings.ServerVersion, cmp.Or(cfg.Version, "dev"), runtime.GOOS, runtime.GOARCH)
+	s.settings["max_connections"].Value = strconv.Itoa(cfg.MaxSessions)
 	s.sequences, s.left = newSequences(s.catalog), make(chan struct{}, 1)
 	s.mu.sessions = map[*Session]struct{}{}
 	return s, nil

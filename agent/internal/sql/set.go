@@ -78,6 +78,9 @@ func (s *Session) setConfig(name string, value *string, local bool) (string, err
 		if err := s.setRole(name, values, local); err != nil {
 			return "", err
 		}
+		if local && s.tx == nil && value != nil { // until the end of the statement, which is now
+			return *value, nil
+		}
 		out, _ := s.setting(name)
 		return out, nil
 	}

@@ -57,7 +57,15 @@ func findSystemTable(schema, name string) *systemTable {
 // scanSystem reads a system table for the slow path.
 func (s *Session) scanSystem(ctx context.Context, spec duck.ScanSpec) (duck.Scan, error) {
 	if t, ok := spec.Table.Ref.(*pgcatalog.Table); ok {
-		return duck.RowScan(spec, t.Rows(s.catalogInput(ctx, t))), ctx.Err()
+		in := s.catalogInput(ctx, t)
+		if t.Shared() == pgcatalog.Sizes {
+			var err error
+			if in.Sizes, err = s.sizes(ctx, spec); err != nil {
+				return nil, err
+			}
+			in.Definitions = s.definitionSizes()
+		}
+		return duck.RowScan(spec, t.Rows(in)), ctx.Err()
 	}
 	if t, ok := spec.Table.Ref.(*transitionTable); ok {
 		if now := s.transitions[t.name]; now != nil {
@@ -113,7 +121,8 @@ func shownRole(u *metastate.User) pgcatalog.Role {
 // catalogInput collects what a catalog shows.
 func (s *Session) catalogInput(ctx context.Context, t *pgcatalog.Table) *pgcatalog.Input {
 	view := s.server.catalog.View()
-	in := &pgcatalog.Input{Database: s.options.Database, Rights: s.rights()}
+	in := &pgcatalog.Input{Database: s.options.Database, Version: view.SchemaVersion, Rights: s.rights(), RightsOf: func(role string) *catalog.Rights { return catalog.RightsOf(view, role) },
+		MemberOf: view.MemberOf, AdminOf: view.AdminOf}
 	for _, name := range slices.Sorted(maps.Keys(view.Users)) {
 		in.Roles = append(in.Roles, shownRole(view.Users[name]))
 	}
@@ -141,7 +150,7 @@ func (s *Session) catalogInput(ctx context.Context, t *pgcatalog.Table) *pgcatal
 	for _, c := range s.openCursors() {
 		in.Cursors = append(in.Cursors, pgcatalog.Cursor{Name: c.name, Statement: c.text, Hold: c.hold, Binary: c.binary, Scrollable: c.back, Created: c.created})
 	}
-	in.Prepared = s.shownNamed()
+	in.Prepared, in.Channels = s.shownNamed(), s.channels()
 	switch t.Shared() {
 	case pgcatalog.Activity:
 		in.Sessions = s.allSessions(ctx)

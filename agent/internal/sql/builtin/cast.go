@@ -97,7 +97,7 @@ func Conversion(from, to datum.Type) (Converter, bool) {
 		return func(_ *Env, v datum.Datum) (datum.Datum, error) { return convertNumber(v, to) }, true
 	case from.IsDateTime() && to.IsDateTime():
 		return func(env *Env, v datum.Datum) (datum.Datum, error) { return convertTime(v, to, env.Location) }, true
-	case from.IsInt() && to == datum.OID, from == datum.OID && to.IsInt():
+	case from.IsInt() && to == datum.OID, from == datum.OID && to.IsInt(), from.IsRegistry() && !from.IsArray() && to == datum.OID:
 		return func(_ *Env, v datum.Datum) (datum.Datum, error) { return datum.CheckInt(to, v.I, "") }, true
 	case datum.OfDay(from, to):
 		return func(env *Env, v datum.Datum) (datum.Datum, error) { return timeOfDay(v, to, env) }, true

@@ -83,6 +83,11 @@ func (in *Input) allComments() []comment {
 // and those in which obj_description and col_description look.
 func (in *Input) comments(name string) []row {
 	var out []row
+	if name == "nd_comment" {
+		for _, r := range builtinRows()["pg_description"] {
+			out = append(out, row{"oid": r[0].I, "comment": r[3].S})
+		}
+	}
 	for _, c := range in.allComments() {
 		shared, column := c.class == "pg_database", c.number > 0
 		switch {

@@ -2,6 +2,10 @@ package pgcatalog
 
 import (
 	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
@@ -47,6 +51,49 @@ func (in *Input) locks() []row {
 			}
 		}
 		out = append(out, r)
+	}
+	return out
+}
+
+// blocking are, by the process id of a session that waits, those that hold what it waits for.
+func (in *Input) blocking() []row {
+	pids := map[string]int{}
+	for i := range in.Transactions {
+		pids[in.Transactions[i].ID] = int(in.Transactions[i].PID)
+	}
+	held := map[string][]int{} // by what is locked
+	for i := range in.Locks {
+		if l := &in.Locks[i]; l.Granted && pids[l.Transaction] != 0 {
+			held[what(l)] = append(held[what(l)], pids[l.Transaction])
+		}
+	}
+	waits := map[int][]int{}
+	for i := range in.Locks {
+		pid := pids[in.Locks[i].Transaction]
+		if in.Locks[i].Granted || pid == 0 {
+			continue
+		}
+		for _, by := range held[what(&in.Locks[i])] {
+			if by != pid && !slices.Contains(waits[pid], by) {
+				waits[pid] = append(waits[pid], by)
+			}
+		}
+	}
+	var out []row
+	for _, pid := range slices.Sorted(maps.Keys(waits)) {
+		out = append(out, row{"key": strconv.Itoa(pid), "pids": waits[pid]})
+	}
+	return out
+}
+
+// what says which row, or which advisory lock, a lock is of.
+func what(l *cluster.RowLock) string { return fmt.Sprintf("%d|%x", l.Collection, l.Key) }
+
+// channels makes nd_channel.
+func (in *Input) channels() []row {
+	var out []row
+	for _, name := range in.Channels {
+		out = append(out, row{"channel": name})
 	}
 	return out
 }

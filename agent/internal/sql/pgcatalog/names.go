@@ -145,6 +145,15 @@ func (in *Input) typeNames() []Named {
 		}
 		out = append(out, o)
 	}
+	for line := range strings.Lines(missingTypes) { // of which there are no values here
+		oid, name, _ := strings.Cut(strings.TrimSpace(line), " ")
+		n, _ := strconv.ParseUint(oid, 10, 32) // of a constant
+		o := Named{OID: uint32(n), Schema: Schema, Name: name, Shown: syntax.QuoteIdent(name)}
+		if elem, ok := strings.CutPrefix(name, "_"); ok {
+			o.Shown = syntax.QuoteIdent(elem) + "[]"
+		}
+		out = append(out, o)
+	}
 	for _, r := range in.pgTypes() {
 		name, _ := r["typname"].(string)
 		o := Named{OID: number(r["oid"]), Schema: schemas[number(r["typnamespace"])], Name: name}
@@ -165,6 +174,9 @@ func (in *Input) typeNames() []Named {
 	}
 	return out
 }
+
+//go:embed types15.txt
+var missingTypes string
 
 //go:embed functions15.txt
 var functionsText string

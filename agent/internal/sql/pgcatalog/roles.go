@@ -291,43 +291,10 @@ func (in *Input) seesColumn(t *catalog.Table, name string) bool {
 // the session's role has, and behind a tilde those that it has on some column.
 func (in *Input) privileges() []row {
 	var out []row
-	add := func(o *cluster.Object) {
-		text := ","
-		for _, name := range in.Rights.Held(o, cluster.AllPrivileges(o.Kind)).Names() {
-			text += name + ","
-		}
-		for _, name := range cluster.ColumnPrivileges.Names() {
-			if p, _ := cluster.PrivilegeNamed(name); (o.Collection != nil || o.View != nil) && in.Rights.MayAny(o, p) {
-				text += "~" + name + ","
-			}
-		}
-		out = append(out, row{"oid": OID(o.ID), "privileges": text})
+	for _, o := range in.grantable() {
+		out = append(out, row{"oid": OID(o.ID), "privileges": privilegeText(in.Rights, o)})
 	}
-	for _, t := range in.Tables {
-		add(t.Desc)
-	}
-	for i := range in.Views {
-		if !in.Views[i].materialized() { // which are among the tables
-			add(in.Views[i].Desc)
-		}
-	}
-	for _, list := range [][]*cluster.Object{in.Schemas, in.Databases} {
-		for _, o := range list {
-			add(o)
-		}
-	}
-	for i := range in.Sequences {
-		add(in.Sequences[i].Object)
-	}
-	for _, oid := range []uint32{catalogNamespace, informationNamespace, internalNamespace} {
-		out = append(out, row{"oid": oid, "privileges": ",USAGE,"})
-	}
-	if catalogs, err := Load(); err == nil {
-		for _, t := range catalogs.tables {
-			out = append(out, row{"oid": t.OID, "privileges": ",SELECT,~SELECT,"})
-		}
-	}
-	return out
+	return append(out, readable()...)
 }
 
 // policies are the rows of pg_policy and pg_policies.

@@ -59,14 +59,26 @@ type Input struct {
 	NamedCalls func(string) string
 	Databases  []*cluster.Object // of the cluster
 	Database   string            // the session's
+	Version    uint64            // of the schema: it rises with each change
 	DatabaseID cluster.ObjectID
 	// Roles are all roles, by name.
 	Roles []Role
-	// Rights are those of the session's role.
+	// MemberOf are the roles that a role is a member of, AdminOf whether it may grant one.
+	MemberOf func(role string) map[string]bool
+	AdminOf  func(role, of string) bool
+	// Rights are those of the session's role, RightsOf those of any.
 	Rights   *catalog.Rights
+	RightsOf func(role string) *catalog.Rights
 	Settings []Setting
 	Cursors  []Cursor            // of the session
 	Prepared []PreparedStatement // of the session
+	// Sizes are those of tables, of all databases, if Shared says so.
+	Sizes []Size
+	// Definitions are how many bytes what tells of its objects takes in each database; by 0, of
+	// roles.
+	Definitions map[cluster.ObjectID]int64
+	// Channels are those that the session listens to.
+	Channels []string
 	// What all nodes do, if Shared says that the table shows it: sessions, or
 	// transactions and their locks.
 	Sessions     []cluster.Session
@@ -169,6 +181,7 @@ type Shared int
 const (
 	Activity Shared = iota + 1
 	Locks
+	Sizes
 )
 
 // Shared says what is to be asked for, for the table.
@@ -176,8 +189,10 @@ func (t *Table) Shared() Shared {
 	switch t.Schema + "." + t.Name {
 	case Schema + ".pg_stat_activity", Schema + ".pg_stat_progress_copy":
 		return Activity
-	case Schema + ".pg_locks":
+	case Schema + ".pg_locks", Schema + ".nd_blocking":
 		return Locks
+	case Schema + ".nd_size", Schema + ".nd_database_size":
+		return Sizes
 	}
 	return 0
 }
@@ -188,8 +203,9 @@ type row map[string]any
 // Rows makes the table's rows.
 func (t *Table) Rows(in *Input) [][]datum.Datum {
 	var out [][]datum.Datum
+	xmin := datum.MakeInt(datum.Xid, int64(uint32(in.Version))) //nolint:gosec // it goes round, as there
 	for _, r := range builtinRows()[t.Name] {
-		out = append(out, t.withSystem(r))
+		out = append(out, t.withSystem(r, xmin))
 	}
 	for _, r := range t.fill(in) {
 		values := make([]datum.Datum, len(t.Columns), len(t.Columns)+len(systemColumns))
@@ -199,7 +215,7 @@ func (t *Table) Rows(in *Input) [][]datum.Datum {
 				values[i] = c.value(in.shownText(v))
 			}
 		}
-		out = append(out, t.withSystem(values))
+		out = append(out, t.withSystem(values, xmin))
 	}
 	return out
 }
@@ -212,9 +228,10 @@ func (in *Input) shownText(v any) any {
 	return v
 }
 
-// withSystem adds the values of the system columns; transactions have no numbers.
-func (t *Table) withSystem(values []datum.Datum) []datum.Datum {
-	return append(values[:len(values):len(values)], datum.MakeInt(datum.OID, int64(t.OID)), datum.MakeNull(datum.Xid))
+// withSystem adds the values of the system columns: transactions have no numbers, but the
+// schema has a version.
+func (t *Table) withSystem(values []datum.Datum, xmin datum.Datum) []datum.Datum {
+	return append(values[:len(values):len(values)], datum.MakeInt(datum.OID, int64(t.OID)), xmin)
 }
 
 // value makes a datum of what a row says.
@@ -258,6 +275,8 @@ func (c *Column) value(v any) datum.Datum {
 			return d
 		}
 		return datum.MakeString(c.Type, v)
+	case time.Duration:
+		return datum.Datum{Type: c.Type, I: v.Microseconds()}
 	case time.Time:
 		if v.IsZero() {
 			return datum.MakeNull(c.Type)
@@ -350,6 +369,28 @@ func (t *Table) fillRelations(in *Input) []row {
 		return append(in.depends(), in.viewDepends()...)
 	case "nd_updatable":
 		return in.updatable()
+	case "nd_object":
+		return in.objects()
+	case "nd_argument":
+		return in.argumentDefaults()
+	case "nd_sequence_value":
+		return in.sequenceValues()
+	case "nd_row_security":
+		return in.rowSecurity()
+	case "nd_property":
+		return in.properties()
+	case "nd_held", "nd_held_column", "nd_member":
+		return in.ofRoles(t.Name)
+	case "pg_timezone_names":
+		return in.zones()
+	case "nd_size":
+		return in.sizes()
+	case "nd_database_size":
+		return in.databaseSizes()
+	case "nd_blocking":
+		return in.blocking()
+	case "nd_channel":
+		return in.channels()
 	default:
 		return in.views(t.Name)
 	}

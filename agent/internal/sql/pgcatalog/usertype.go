@@ -71,7 +71,8 @@ func (in *Input) userTypes() []row {
 		r["typtype"], r["typcategory"], r["typlen"], r["typbyval"], r["typalign"], r["typstorage"] = "d", of.category, of.size, of.byValue, of.align, of.storage
 		r["typnotnull"], r["typbasetype"], r["typtypmod"], r["typcollation"], r["typarray"] = o.Domain.NotNull, base.OID(), int(o.Domain.Modifier), collation(base), OID(o.Domain.Array)
 		if o.Domain.Default != "" {
-			r["typdefault"], r["typdefaultbin"] = o.Domain.Default, o.Domain.Default
+			text := in.defaultText(&catalog.Column{Type: base, Modifier: o.Domain.Modifier, Default: o.Domain.Default})
+			r["typdefault"], r["typdefaultbin"] = text, text
 		}
 		out = append(out, r, in.arrayType(o, o.Domain.Array))
 	}

@@ -17,6 +17,9 @@ type Signal struct {
 	PID       int64
 	Terminate bool          // the session, not only its statement
 	Wait      time.Duration // for the end of the session; 0: not at all
+	// Set are the arguments of set_config, which is called for each row as they are; nil: it is
+	// no such call.
+	Set []datum.Datum
 }
 
 // The functions that end what sessions do.
@@ -91,7 +94,11 @@ func takeSignals(s *pg.SelectStmt) (out *pg.SelectStmt, names map[string]string,
 		if len(path) == 0 {
 			continue
 		}
-		signal, ok := signalFunction(path[len(path)-1].GetString_().GetSval())
+		name := path[len(path)-1].GetString_().GetSval()
+		signal, ok := signalFunction(name)
+		if name == "set_config" {
+			signal.Set, ok = setConstants(f.GetArgs())
+		}
 		if !ok {
 			continue
 		}
@@ -103,7 +110,7 @@ func takeSignals(s *pg.SelectStmt) (out *pg.SelectStmt, names map[string]string,
 			if signal.Wait, err = signalWait(int64(wait.GetIval())); err != nil {
 				return nil, nil, nil, err
 			}
-		} else if len(f.GetArgs()) != 1 {
+		} else if len(f.GetArgs()) != 1 && signal.Set == nil {
 			continue // there is no such function
 		}
 		if signals == nil {
@@ -116,8 +123,32 @@ func takeSignals(s *pg.SelectStmt) (out *pg.SelectStmt, names map[string]string,
 		}
 		signals[mark] = signal
 		target.Name, target.Val = mark, target.GetVal().GetFuncCall().GetArgs()[0]
+		if signal.Set != nil {
+			target.Val = pg.MakeAConstIntNode(0, -1)
+		}
 	}
 	return s, names, signals, nil
+}
+
+// setConstants are the arguments of set_config, if all are constants.
+func setConstants(args []*pg.Node) ([]datum.Datum, bool) {
+	if len(args) != 3 {
+		return nil, false
+	}
+	out := []datum.Datum{datum.MakeNull(datum.Text), datum.MakeNull(datum.Text), datum.MakeNull(datum.Bool)}
+	for i, a := range args {
+		switch c := a.GetAConst(); v := c.GetVal().(type) {
+		case *pg.A_Const_Sval:
+			out[i] = datum.MakeText(v.Sval.GetSval())
+		case *pg.A_Const_Boolval:
+			out[i] = datum.MakeBool(v.Boolval.GetBoolval())
+		default:
+			if !c.GetIsnull() {
+				return nil, false
+			}
+		}
+	}
+	return out, out[0].Type == datum.Text && out[1].Type == datum.Text && out[2].Type == datum.Bool && !out[2].Null
 }
 
 // signalColumns finds the columns that takeSignals has marked, and gives them their names
@@ -135,12 +166,18 @@ func signalColumns(columns []Column, names map[string]string, signals map[string
 		}
 		out = append(out, SignalColumn{Column: i, Signal: signal})
 		*c = Column{Name: names[c.Name], Type: datum.Bool, Modifier: -1}
+		if signal.Set != nil {
+			c.Type = datum.Text
+		}
 	}
 	return out, nil
 }
 
 // Send carries out the signal to the process id v, and returns what the column shows.
 func (c *SignalColumn) Send(env *Env, v datum.Datum) (datum.Datum, error) {
+	if c.Signal.Set != nil {
+		return setConfig(env, c.Signal.Set)
+	}
 	if v.Null {
 		return datum.MakeNull(datum.Bool), nil
 	}

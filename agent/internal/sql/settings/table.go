@@ -81,6 +81,7 @@ func list() []Setting {
 		accepted("lc_numeric", "C"),
 		accepted("lc_time", "C"),
 		accepted("maintenance_work_mem", "64MB"),
+		fixed("max_connections", "1000"),
 		fixed("max_identifier_length", "63"),
 		fixed("max_index_keys", "32"),
 		Setting{Name: readConsistency, Value: strong, check: checkConsistency, refuse: refuseConsistency, About: "how new what statements read has to be: strong, bounded_staleness:SECONDS or eventual"},

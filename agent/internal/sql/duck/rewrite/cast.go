@@ -351,13 +351,19 @@ func (r *rewriter) lookup(table, column string) (func(arg *pg.Node) *pg.Node, er
 }
 
 func (r *rewriter) lookupBy(table, key, column string) (func(arg *pg.Node) *pg.Node, error) {
+	find, _, err := r.lookupIn(table, key, column)
+	return find, err
+}
+
+// lookupIn is lookupBy, and the relation in which it looks.
+func (r *rewriter) lookupIn(table, key, column string) (func(arg *pg.Node) *pg.Node, *relation, error) {
 	found, ok := r.in.Resolve("pg_catalog", table)
 	if !ok {
-		return nil, nil
+		return nil, nil, nil
 	}
 	item, rel, err := r.scanOf(found, "nd_catalog", nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	field := func(relation, name string) *pg.Node {
 		return pg.MakeColumnRefNode([]*pg.Node{str(relation), str(name)}, -1)
@@ -376,7 +382,7 @@ func (r *rewriter) lookupBy(table, key, column string) (func(arg *pg.Node) *pg.N
 		return &pg.Node{Node: &pg.Node_SubLink{SubLink: &pg.SubLink{
 			SubLinkType: pg.SubLinkType_EXPR_SUBLINK, Subselect: selectNode(sub), Location: -1,
 		}}}
-	}, nil
+	}, rel, nil
 }
 
 // definition is pg_get_indexdef(oid, 0, pretty) and pg_get_constraintdef(oid,

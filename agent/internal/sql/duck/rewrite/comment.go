@@ -50,5 +50,10 @@ func roleName(r *rewriter, f *pg.FuncCall) (finish, error) {
 	if err != nil || find == nil {
 		return noText(r, f)
 	}
-	return func(n *pg.Node) (*pg.Node, error) { return find(n.GetFuncCall().Args[0]), nil }, nil
+	return func(n *pg.Node) (*pg.Node, error) {
+		oid := n.GetFuncCall().Args[0]
+		unknown := pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("||")}, text("unknown (OID="), cast(clone(oid), "VARCHAR"), -1)
+		unknown = pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("||")}, unknown, text(")"), -1)
+		return &pg.Node{Node: &pg.Node_CoalesceExpr{CoalesceExpr: &pg.CoalesceExpr{Args: []*pg.Node{find(oid), unknown}, Location: -1}}}, nil
+	}, nil
 }

@@ -40,8 +40,11 @@ func (r *rewriter) beforeFunction(f *pg.FuncCall) (finish, error) {
 	if err := r.keepsDigits(f, name); err != nil {
 		return nil, err
 	}
-	if name == "age" && len(f.Args) == 1 && r.typeOf(f.Args[0]) == datum.Xid { // transactions have no numbers
-		return func(*pg.Node) (*pg.Node, error) { return cast(null(), "INTEGER"), nil }, nil
+	if name == "age" && len(f.Args) == 1 && r.typeOf(f.Args[0]) == datum.Xid { // what is there is as new as the schema
+		return func(n *pg.Node) (*pg.Node, error) {
+			old := &pg.Node{Node: &pg.Node_NullTest{NullTest: &pg.NullTest{Arg: n.GetFuncCall().Args[0], Nulltesttype: pg.NullTestType_IS_NOT_NULL, Location: -1}}}
+			return &pg.Node{Node: &pg.Node_CaseExpr{CaseExpr: &pg.CaseExpr{Args: []*pg.Node{caseWhen(old, cast(integer(0), "INTEGER"))}, Location: -1}}}, nil
+		}, nil
 	}
 	if after, err := r.jsonFunction(f); after != nil || err != nil {
 		return after, err
@@ -65,6 +68,9 @@ func (r *rewriter) beforeFunction(f *pg.FuncCall) (finish, error) {
 	}
 	if special, ok := specials[name]; ok {
 		return special(r, f)
+	}
+	if o, ok := objectFunctions[name]; ok {
+		return o.tells(r, f)
 	}
 	if make := r.setOf(f, name); make != nil {
 		return r.setInTargets(f, name, make)
@@ -317,6 +323,9 @@ func (r *rewriter) functionType(f *pg.FuncCall) datum.Type {
 	if t, ok := resultTypes[name]; ok {
 		return t
 	}
+	if o, ok := objectFunctions[name]; ok {
+		return o.result
+	}
 	if t, ok := jsonType(name); ok {
 		return t
 	}
@@ -481,7 +490,15 @@ func specialCount(r *rewriter, f *pg.FuncCall) (finish, error) {
 			}
 			if rel != nil {
 				i := slices.IndexFunc(rel.columns, func(c column) bool { return c.notNull })
-				if i < 0 {
+				filled, here := r.scope.filled[rel.name]
+				switch {
+				case i < 0 && here && !filled && !f.AggDistinct: // a row of an item of FROM is none that is null
+					return func(n *pg.Node) (*pg.Node, error) {
+						n = renamed(n, "count")
+						n.GetFuncCall().AggStar = true
+						return n, nil
+					}, nil
+				case i < 0:
 					return nil, unsupported(f.Location, "count of a whole row")
 				}
 				f.Args[0] = pg.MakeColumnRefNode([]*pg.Node{str(rel.name), str(rel.columns[i].name)}, -1)

@@ -42,17 +42,19 @@ var resultTypes = types(map[datum.Type]string{
 		pg_tablespace_size`,
 	datum.Int4: `length char_length character_length octet_length position strpos ascii ntile regexp_count array_length array_upper array_lower
 		generate_subscripts grouping pg_backend_pid pg_relation_is_updatable`,
-	datum.Bool: `bool_and bool_or every starts_with regexp_like isfinite pg_table_is_visible pg_type_is_visible pg_function_is_visible pg_is_in_recovery
+	datum.Int4 | datum.Array: "pg_blocking_pids pg_safe_snapshot_blocking_pids",
+	datum.Bool: `pg_jit_available bool_and bool_or every starts_with regexp_like isfinite pg_table_is_visible pg_type_is_visible pg_function_is_visible pg_is_in_recovery
 		pg_column_is_updatable has_table_privilege has_column_privilege has_any_column_privilege has_schema_privilege has_database_privilege
-		has_sequence_privilege has_function_privilege has_type_privilege pg_has_role`,
+		has_sequence_privilege has_function_privilege has_type_privilege has_language_privilege has_tablespace_privilege
+		has_server_privilege has_foreign_data_wrapper_privilege pg_has_role`,
 	datum.Text: `string_agg lower upper trim btrim ltrim rtrim left right repeat replace reverse translate split_part md5 chr
 		concat concat_ws regexp_replace array_to_string initcap quote_ident quote_literal quote_nullable substr substring format
 		lpad rpad version encode regexp_split_to_table string_to_table pg_get_serial_sequence pg_get_expr jsonb_array_elements_text json_array_elements_text jsonb_object_keys
 		current_setting format_type obj_description col_description shobj_description pg_get_constraintdef pg_get_indexdef pg_get_viewdef
 		pg_get_functiondef pg_get_function_arguments pg_get_function_identity_arguments pg_get_function_result pg_get_triggerdef`,
-	datum.Timestamptz:           "now transaction_timestamp statement_timestamp clock_timestamp",
+	datum.Timestamptz:           "pg_postmaster_start_time pg_conf_load_time pg_last_xact_replay_timestamp now transaction_timestamp statement_timestamp clock_timestamp",
 	datum.Date:                  "make_date",
-	datum.Float8:                "sqrt cbrt exp ln random degrees radians sin cos tan date_part percent_rank cume_dist",
+	datum.Float8:                "pg_notification_queue_usage sqrt cbrt exp ln random degrees radians sin cos tan date_part percent_rank cume_dist",
 	datum.UUID:                  "gen_random_uuid uuid_generate_v4 uuidv4 uuidv7",
 	datum.JSONB:                 "jsonb_build_object jsonb_build_array to_jsonb jsonb_agg jsonb_object_agg jsonb_array_elements jsonb_path_query",
 	datum.JSON:                  "json_build_object json_build_array to_json row_to_json array_to_json json_agg json_object_agg json_array_elements",
@@ -105,6 +107,11 @@ var specials = map[string]special{
 	"current_user":        constantText(func(r *rewriter) string { return r.in.Session.User }),
 	"session_user":        constantText(func(r *rewriter) string { return r.in.Session.SessionUser }),
 	"pg_get_userbyid":     roleName,
+	"has_table_privilege": privilegeOf(onObject), "has_schema_privilege": privilegeOf(onObject), "has_database_privilege": privilegeOf(onObject),
+	"has_sequence_privilege": privilegeOf(onObject), "has_any_column_privilege": privilegeOf(onObject), "has_column_privilege": privilegeOf(onColumn),
+	"has_function_privilege": privilegeOf(onFunction), "has_type_privilege": privilegeOf(onType), "has_language_privilege": privilegeOf(onNamed),
+	"has_tablespace_privilege": privilegeOf(onNamed), "has_server_privilege": privilegeOf(onNothing), "has_foreign_data_wrapper_privilege": privilegeOf(onNothing),
+	"pg_has_role":         privilegeOf(onRole),
 	"version":             constantText(func(r *rewriter) string { return r.in.Session.Version }),
 	"pg_encoding_to_char": constantText(func(*rewriter) string { return "UTF8" }),
 	"pg_client_encoding":  constantText(func(*rewriter) string { return "UTF8" }),
@@ -122,9 +129,9 @@ var specials = map[string]special{
 	"pg_opclass_is_visible": yes, "pg_collation_is_visible": yes, "pg_opfamily_is_visible": yes, "pg_ts_config_is_visible": yes, "pg_ts_dict_is_visible": yes,
 	"pg_ts_parser_is_visible": yes, "pg_ts_template_is_visible": yes, "pg_statistics_obj_is_visible": yes, "pg_conversion_is_visible": yes,
 	"pg_char_to_encoding": answers(func() *pg.Node { return integer(utf8Encoding) }), "getdatabaseencoding": answers(func() *pg.Node { return sqlText("UTF8") }),
-	"pg_tablespace_size": noNumber, "acldefault": defaultACL, "set_config": lateSetting, "has_table_privilege": privilegeOf, "has_schema_privilege": privilegeOf,
-	"has_database_privilege": privilegeOf, "has_column_privilege": privilegeOf, "has_function_privilege": yes, "has_any_column_privilege": privilegeOf,
-	"has_sequence_privilege": privilegeOf, "pg_has_role": yes, "pg_is_in_recovery": answers(func() *pg.Node { return boolean(false) }),
+	"pg_tablespace_size": databaseSize, "acldefault": defaultACL, "set_config": lateSetting,
+
+	"pg_is_in_recovery":        answers(func() *pg.Node { return boolean(false) }),
 	"pg_relation_is_updatable": updatable, "pg_column_is_updatable": updatable,
 	"pg_relation_is_publishable": answers(func() *pg.Node { return boolean(false) }),
 	"pg_is_other_temp_schema":    answers(func() *pg.Node { return boolean(false) }), "pg_my_temp_schema": func(r *rewriter, _ *pg.FuncCall) (finish, error) {
@@ -137,8 +144,11 @@ var specials = map[string]special{
 	"pg_get_serial_sequence":  serialSequence, "pg_get_partkeydef": noText, "pg_get_statisticsobjdef_columns": noText,
 	"pg_tablespace_location": answers(func() *pg.Node { return sqlText("") }), "inet_client_addr": endOf(func(s *Session) netip.AddrPort { return s.Client }, false), "inet_client_port": endOf(func(s *Session) netip.AddrPort { return s.Client }, true),
 	"inet_server_addr": endOf(func(s *Session) netip.AddrPort { return s.Local }, false), "inet_server_port": endOf(func(s *Session) netip.AddrPort { return s.Local }, true),
-	"pg_relation_size": noNumber, "pg_total_relation_size": noNumber, "pg_table_size": noNumber, "pg_indexes_size": noNumber,
-	"pg_database_size": noNumber, "txid_current": specialTransaction, "pg_stat_get_numscans": noNumber, "pg_get_partition_constraintdef": noText, "pg_get_statisticsobjdef": noText,
+	"pg_relation_size": relationSize("main"), "pg_total_relation_size": relationSize("total"), "pg_table_size": relationSize("own"), "pg_indexes_size": relationSize("indexes"),
+	"pg_blocking_pids": blockingPids, "pg_safe_snapshot_blocking_pids": answers(func() *pg.Node { return cast(call("list_value"), "INTEGER[]") }),
+	"pg_last_wal_replay_lsn": noText, "pg_last_wal_receive_lsn": noText, "pg_last_xact_replay_timestamp": answers(func() *pg.Node { return cast(null(), "TIMESTAMPTZ") }),
+	"pg_jit_available": answers(func() *pg.Node { return boolean(false) }), "pg_notification_queue_usage": answers(func() *pg.Node { return cast(integer(0), "DOUBLE") }),
+	"pg_database_size": databaseSize, "txid_current": specialTransaction, "pg_stat_get_numscans": noNumber, "pg_get_partition_constraintdef": noText, "pg_get_statisticsobjdef": noText,
 }
 
 // specialSignal is for functions that end sessions, where they are no column of the

@@ -399,6 +399,7 @@ func (r *rewriter) block(s *pg.SelectStmt) (columns, error) {
 	if err := r.compositeKeys(s); err != nil {
 		return columns{}, err
 	}
+	r.scope.filled = filled
 	if err := r.takeRows(s, filled); err != nil {
 		return columns{}, err
 	}

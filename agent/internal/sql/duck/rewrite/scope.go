@@ -53,6 +53,8 @@ type scope struct {
 	distinct bool
 	// derived says that what is selected are columns of a FROM item, and looked at no further.
 	derived bool
+	// filled are the FROM items that outer joins fill up with nulls.
+	filled map[string]bool
 }
 
 func (s *scope) cte(name string) (*relation, bool) {

@@ -64,6 +64,7 @@ func Rewrite(in Input) (*Statement, error) {
 	tree := proto.Clone(in.Select).(*pg.SelectStmt)
 	byPosition(tree.ProtoReflect())
 	splitDefaults(tree.ProtoReflect())
+	takeRecords(tree)
 	if err := expandRows(tree); err != nil {
 		return nil, err
 	}
