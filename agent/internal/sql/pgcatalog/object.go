@@ -274,4 +274,3 @@ func (in *Input) properties() []row {
 	}
 	return out
 }
-
