@@ -309,3 +309,35 @@ func (in *Input) uniqueColumns(t *catalog.Table) []row {
 	}
 	return out
 }
+
+// constraintDepends are the rows of pg_depend of keys: a constraint needs its columns, and its
+// index goes with it, by which tools tell it from others.
+func constraintDepends(t *catalog.Table) []row {
+	class, constraint := catalogOID("pg_class"), catalogOID("pg_constraint")
+	var out []row
+	add := func(of, index uint32, columns []int) {
+		out = append(out, row{"classid": class, "objid": index, "refclassid": constraint, "refobjid": of, "deptype": "i"})
+		for _, n := range columns {
+			out = append(out, row{"classid": constraint, "objid": of, "refclassid": class, "refobjid": TableOID(t), "refobjsubid": n, "deptype": "a"})
+		}
+	}
+	if hasKey(t) {
+		add(TableOID(t)+constraintOffset, TableOID(t)+indexOffset, keyNumbers(t))
+	}
+	for _, x := range t.ShownIndexes() {
+		var columns []int
+		for _, c := range x.Columns {
+			if c.Column >= 0 {
+				columns = append(columns, c.Column+1)
+			}
+		}
+		if x.Desc.Constraint != "" {
+			add(uniqueOID(x), indexOID(x), columns)
+			continue
+		}
+		for _, n := range columns {
+			out = append(out, row{"classid": class, "objid": indexOID(x), "refclassid": class, "refobjid": TableOID(t), "refobjsubid": n, "deptype": "a"})
+		}
+	}
+	return out
+}

@@ -1,6 +1,8 @@
 package pgcatalog
 
 import (
+	"strconv"
+
 	"strings"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
@@ -67,7 +69,7 @@ func (in *Input) information(name string) []row {
 	case "key_column_usage", "constraint_column_usage":
 		out = in.constrainedColumns(name == "constraint_column_usage")
 	}
-	return append(out, in.viewInformation(name)...)
+	return append(append(out, in.usage(name)...), in.viewInformation(name)...)
 }
 
 func (in *Input) informationColumns() []row {
@@ -134,7 +136,7 @@ func (in *Input) named(t *catalog.Table, r row) row {
 
 func informationColumn(position int, c catalog.Column) row {
 	r := row{"column_name": c.Name, "ordinal_position": position, "is_nullable": "YES", "data_type": c.Type.SQLName(), "udt_catalog": nil, "udt_schema": Schema,
-		"udt_name": c.Type.String(), "dtd_identifier": nil, "is_self_referencing": "NO", "is_identity": "NO", "identity_cycle": "NO", "is_generated": "NEVER", "is_updatable": "YES",
+		"udt_name": c.Type.String(), "dtd_identifier": strconv.Itoa(position), "is_self_referencing": "NO", "is_identity": "NO", "identity_cycle": "NO", "is_generated": "NEVER", "is_updatable": "YES",
 		"character_maximum_length": nil, "character_octet_length": nil, "numeric_precision": nil, "numeric_precision_radix": nil, "numeric_scale": nil,
 		"datetime_precision": nil, "interval_precision": nil, "maximum_cardinality": nil}
 	if c.NeverNull() {

@@ -52,7 +52,7 @@ func (in *Input) namespaces() []row {
 func (in *Input) databases() []row {
 	var out []row
 	for _, o := range in.Databases {
-		out = append(out, row{"oid": OID(o.ID), "datname": o.Name, "datdba": in.ownerOID(o), "encoding": 6, "datallowconn": true, "datconnlimit": -1,
+		out = append(out, row{"oid": OID(o.ID), "datname": o.Name, "datdba": in.ownerOID(o), "encoding": 6, "datallowconn": true, "datconnlimit": -1, "dattablespace": defaultTablespace,
 			"datcollate": "C", "datctype": "C.UTF-8", "datlocprovider": "c", "datacl": access(o)})
 	}
 	return out

@@ -103,6 +103,7 @@ func (in *Input) depends() []row {
 	tables := map[cluster.ObjectID]*catalog.Table{}
 	for _, t := range in.Tables {
 		tables[t.ObjectID()] = t
+		out = append(out, constraintDepends(t)...)
 	}
 	for i := range in.Sequences {
 		s := &in.Sequences[i]

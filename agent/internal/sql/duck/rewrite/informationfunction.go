@@ -11,7 +11,7 @@ import (
 )
 
 // informationTexts are the functions of information_schema, which tools take from the views
-// there, as PostgreSQL defines them: $1 is an argument, $1.a a column of a row.
+// there, and one of vectors, as PostgreSQL defines them: $1 is an argument, $1.a a column of a row.
 //
 //nolint:gochecknoglobals // a constant table
 var informationTexts = map[string]string{
@@ -23,6 +23,7 @@ var informationTexts = map[string]string{
 	"_pg_numeric_precision_radix": "CASE WHEN $1 IN (21, 23, 20, 700, 701) THEN 2 WHEN $1 IN (1700) THEN 10 END",
 	"_pg_numeric_scale":           "CASE WHEN $1 IN (21, 23, 20) THEN 0 WHEN $1 IN (1700) THEN CASE WHEN $2 = -1 THEN null ELSE ($2 - 4) & 65535 END END",
 	"_pg_datetime_precision":      "CASE WHEN $1 IN (1082) THEN 0 WHEN $1 IN (1083, 1114, 1184, 1266) THEN CASE WHEN $2 < 0 THEN 6 ELSE $2 END WHEN $1 IN (1186) THEN CASE WHEN $2 < 0 OR $2 & 65535 = 65535 THEN 6 ELSE $2 & 65535 END END",
+	"oidvectortypes":              "coalesce((SELECT string_agg(format_type(u.t, null), ', ' ORDER BY u.n) FROM unnest($1) WITH ORDINALITY u(t, n)), left(($1)::text, 0))",
 	"_pg_index_position":          "(SELECT array_position(i.indkey::int2[], $2::int2) FROM pg_catalog.pg_index i WHERE i.indexrelid = $1)",
 }
 
@@ -41,7 +42,7 @@ var informationTrees = sync.OnceValue(func() map[string]*pg.Node { //nolint:goch
 func takeInformation(n *pg.Node) {
 	f := n.GetFuncCall()
 	name := lastName(f.GetFuncname())
-	if informationTexts[name] == "" || len(f.Args) != 2 {
+	if informationTexts[name] == "" || len(f.Args) != 2 && name != "oidvectortypes" || len(f.Args) == 0 {
 		return
 	}
 	out := clone(informationTrees()[name])

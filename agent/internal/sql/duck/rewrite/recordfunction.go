@@ -66,8 +66,10 @@ func takeRecordsIn(m protoreflect.Message) {
 	if n, ok := m.Interface().(*pg.Node); ok && n.GetRangeFunction() != nil { // before what is in it
 		takeRecord(n)
 	}
-	if t, ok := m.Interface().(*pg.ResTarget); ok && t.Name == "" && lastName(t.Val.GetFuncCall().GetFuncname()) == listeningChannels {
-		t.Name = listeningChannels
+	if t, ok := m.Interface().(*pg.ResTarget); ok && t.Name == "" {
+		if name := lastName(t.Val.GetFuncCall().GetFuncname()); name == listeningChannels || informationTexts[name] != "" {
+			t.Name = name
+		}
 	}
 	if t, ok := m.Interface().(*pg.ResTarget); ok && t.Name == "" && recordCall(t.Val.GetAIndirection().GetArg()) != nil {
 		t.Name = lastName(t.Val.GetAIndirection().Indirection) // which it keeps; none of a star
