@@ -136,7 +136,7 @@ func dimensions(t datum.Type) int {
 }
 
 func collation(t datum.Type) int {
-	if t.IsString() {
+	if t.IsString() && t.Elem() != datum.Char {
 		return defaultCollation
 	}
 	return 0
