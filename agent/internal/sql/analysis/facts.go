@@ -176,6 +176,14 @@ func (a *analysis) sqlName(t oid) string {
 	return "unknown"
 }
 
+// fullName is sqlName with a modifier, of which mod is one more.
+func (a *analysis) fullName(t oid, mod int32) string {
+	if v, ok := a.valueType(t); ok {
+		return datum.TypeString(v, mod-1)
+	}
+	return a.sqlName(t)
+}
+
 func (a *analysis) category(t oid) byte {
 	if t == unknown {
 		return 'X'

@@ -110,7 +110,23 @@ func (a *analysis) recursive(i *item, c *pg.CommonTableExpr, s *pg.SelectStmt) {
 	rename(i, c)
 	a.scope.ctes[c.Ctename] = i
 	right, more := a.targets(s.Rarg, a.scope)
-	a.match(s, left, right, open || more)
+	a.agree(c, left, a.match(s, left, right, open || more))
+}
+
+// agree refuses a recursive query whose first part has other types than the whole.
+func (a *analysis) agree(c *pg.CommonTableExpr, first, whole []*target) {
+	first = visible(first)
+	for i := range min(len(first), len(whole)) {
+		x, y := *first[i].expr, whole[i].expr
+		if x.typ == unknown {
+			x.typ = textType
+		}
+		if x.typ == unsure || y.typ == unsure || x.typ == y.typ && x.mod == y.mod {
+			continue
+		}
+		a.hinted("42804", first[i].at, "Cast the output of the non-recursive term to the correct type.", "recursive query \"%s\" column %d has type %s in non-recursive term but type %s overall",
+			c.Ctename, i+1, a.fullName(x.typ, x.mod), a.fullName(y.typ, y.mod))
+	}
 }
 
 // names reports whether a query names a relation.

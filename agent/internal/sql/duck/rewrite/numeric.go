@@ -165,6 +165,9 @@ func (r *rewriter) scaleOf(n *pg.Node) int {
 		if ok && c.typ == datum.Numeric && c.scan != nil && c.modifier >= 4 {
 			return int(c.modifier-4) & 0x7ff
 		}
+		if ok && c.typ == datum.Numeric && c.grown { // or grows refuses the query
+			return c.scale
+		}
 	case *pg.Node_TypeCast:
 		if m := typmod(datum.Numeric, x.TypeCast.TypeName); m >= 4 {
 			return int(m-4) & 0x7ff

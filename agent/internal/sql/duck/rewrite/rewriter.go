@@ -216,6 +216,12 @@ func (r *rewriter) setOperation(s *pg.SelectStmt) (columns, error) {
 				err.Hint = "Cast the values to numeric(precision, scale)."
 				return columns{}, err
 			}
+			if r.seeds[s] != nil && c.typ == datum.Numeric {
+				if err := grows(c, right.list[i]); err != nil {
+					return columns{}, err
+				}
+				forms[0][i] = asWide
+			}
 		}
 		m.name = c.name
 		if i < len(right.list) && right.known {

@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 
@@ -17,6 +18,7 @@ const (
 	asText
 	asDecimal
 	asFloat
+	asWide // of the same scale, with all digits that there can be
 )
 
 // unites says what numerics are in a union of two columns: texts if they have scales of their
@@ -62,6 +64,17 @@ func manyScales(left, right column) bool {
 	return exact && left.scale != right.scale && !left.null && !right.null
 }
 
+// grows refuses a numeric of a recursive query that has other digits with each round: the engine
+// gives all of them the scale of the first.
+func grows(first, next column) error {
+	if first.scale >= 0 && (next.null || next.typ == datum.Numeric && first.scale == next.scale) {
+		return nil
+	}
+	err := unsupported(0, "a numeric of several scales in a recursive query")
+	err.Hint = "Cast it to the same numeric(precision, scale) in both parts."
+	return err
+}
+
 // The names of what a set operation is in a query around it.
 const (
 	sideName   = "nd_side"
@@ -96,6 +109,8 @@ func (r *rewriter) side(s *pg.SelectStmt, cols columns, forms []form) *pg.Select
 			n = r.asDecimal(n)
 		case asFloat:
 			n = cast(n, "DOUBLE")
+		case asWide:
+			n = cast(n, fmt.Sprintf("DECIMAL(38,%d)", cols.list[i].scale))
 		case asItIs:
 		}
 		out.TargetList = append(out.TargetList, pg.MakeResTargetNodeWithNameAndVal(ident(cols.list[i].name), n, -1))
