@@ -456,3 +456,13 @@ func (r *rewriter) beforeComposite(n *pg.Node, f *pg.FuncCall) (ok bool, after f
 	after, err = r.before(n)
 	return true, after, err
 }
+
+// beforeNull makes IS NULL and IS NOT NULL of a value of a composite type a call.
+func (r *rewriter) beforeNull(n *pg.Node, t *pg.NullTest) (finish, error) {
+	of := r.typeOf(t.Arg)
+	if !of.IsComposite() {
+		return nil, nil
+	}
+	n.Node = ofComposite(builtin.CompositeIs, of, t.Arg, boolean(t.Nulltesttype == pg.NullTestType_IS_NULL)).Node
+	return r.compositeCall(n.GetFuncCall(), builtin.CompositeIs)
+}

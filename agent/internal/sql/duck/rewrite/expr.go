@@ -5,7 +5,6 @@ import (
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
-	"github.com/nodedb/nodedb/agent/internal/sql/builtin"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
 
@@ -50,11 +49,7 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 		}
 		return r.writtenAlternatives(n), nil
 	case *pg.Node_NullTest:
-		if t := r.typeOf(x.NullTest.Arg); t.IsComposite() {
-			null := boolean(x.NullTest.Nulltesttype == pg.NullTestType_IS_NULL)
-			n.Node = ofComposite(builtin.CompositeIs, t, x.NullTest.Arg, null).Node
-			return r.compositeCall(n.GetFuncCall(), builtin.CompositeIs)
-		}
+		return r.beforeNull(n, x.NullTest)
 	case *pg.Node_FuncCall:
 		if ok, after, err := r.beforeComposite(n, x.FuncCall); ok {
 			return after, err

@@ -80,6 +80,9 @@ func (r *rewriter) rowNamed(n *pg.Node) *relation {
 // takeRows takes rows of a SELECT apart: fields of them, tests for NULL, and, in the result,
 // the rows themselves. filled are the relations that outer joins fill up.
 func (r *rewriter) takeRows(s *pg.SelectStmt, filled map[string]bool) error {
+	if err := r.compositeKeys(s); err != nil {
+		return err
+	}
 	for _, l := range [][]*pg.Node{s.TargetList, {s.WhereClause, s.HavingClause}, s.SortClause, s.GroupClause, s.DistinctClause} {
 		for _, n := range l {
 			if n == nil {

@@ -402,9 +402,6 @@ func (r *rewriter) block(s *pg.SelectStmt) (columns, error) {
 	if err := distinctNames(r.scope.relations); err != nil {
 		return columns{}, err
 	}
-	if err := r.compositeKeys(s); err != nil {
-		return columns{}, err
-	}
 	r.scope.filled = filled
 	if err := r.takeRows(s, filled); err != nil {
 		return columns{}, err
