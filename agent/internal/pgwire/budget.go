@@ -10,7 +10,7 @@ import (
 const (
 	// maxKeptBytes bounds what one session can keep between its messages:
 	// prepared statements, parameters of portals, rows of half-read portals.
-	maxKeptBytes = 64 << 20
+	maxKeptBytes = 96 << 20
 	// freeBytes is what a message may take without being counted.
 	freeBytes = 16 << 10
 	// sessionBytes is about what a session takes that does nothing: its buffers,

@@ -100,8 +100,8 @@ func TestParametersAddUp(t *testing.T) {
 			break
 		}
 	}
-	if bound < 8 || bound > 16 {
-		t.Errorf("%d portals with a parameter of 4 MB, want 15", bound)
+	if bound < 16 || bound > 24 {
+		t.Errorf("%d portals with a parameter of 4 MB, want 23", bound)
 	}
 	c.conn.Close()
 	eventually(t, "all is given back", func() bool { return f.cfg.Memory.Used() == 0 })

@@ -65,6 +65,8 @@ func AppendBinary(dst []byte, d Datum) []byte {
 		return appendBitsBinary(dst, d.S)
 	case Char:
 		return append(dst, (d.S + "\x00")[0])
+	case Tid:
+		return appendTidBinary(dst, d.S)
 	case Timetz:
 		return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(dst, uint64(d.I)), uint32(d.Days))
 	case Interval:
@@ -111,6 +113,8 @@ func ParseBinary(t Type, b []byte) (Datum, error) {
 		return parseInetBinary(t, b)
 	case Bit, Varbit:
 		return parseBitsBinary(t, b)
+	case Tid:
+		return parseTidBinary(b)
 	case Char:
 		return ParseText(t, strings.TrimSuffix(string(b), "\x00"), nil)
 	case Date, Timestamp, Timestamptz, Time, Timetz:
@@ -134,7 +138,7 @@ func fixedSize(t Type) int {
 		return -1
 	}
 	switch t {
-	case Name, Unknown, Tid, ACLItem, LSN:
+	case Name, Unknown, ACLItem, LSN:
 		return -1
 	default:
 		return int(t.Size())

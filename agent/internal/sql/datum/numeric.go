@@ -29,7 +29,8 @@ func parseNumeric(s string) (Datum, error) {
 	if !plainNumber(t) {
 		return Datum{}, invalidText(Numeric, s)
 	}
-	if len(t) > maxNumericDigits+maxNumericScale {
+	const around = 64 // a sign, the point, an exponent, zeros in front
+	if len(t) > maxNumericDigits+maxNumericScale+around {
 		return Datum{}, errorf(codeOutOfRange, "value overflows numeric format")
 	}
 	return scanNumeric(t)

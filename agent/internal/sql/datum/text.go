@@ -166,7 +166,9 @@ func (r *Reading) Parse(t Type, s string) (Datum, error) {
 		return parseRegistry(t, s)
 	}
 	switch t {
-	case Unknown, Text, Varchar, Bpchar, Tid, NodeTree, ACLItem, LSN, AnyArray:
+	case Tid:
+		return parseTid(s)
+	case Unknown, Text, Varchar, Bpchar, NodeTree, ACLItem, LSN, AnyArray:
 		return parseString(t, s)
 	case Name, Char:
 		return parseShort(t, s)

@@ -104,6 +104,7 @@ func list() []Setting {
 		Setting{Name: "transaction_isolation", Value: ReadCommitted, About: "isolation of this transaction"},
 		Setting{Name: "transaction_read_only", Value: "off", About: "this transaction only reads"},
 		accepted("work_mem", "4MB"),
+		choice("log_statement", "accepted, changes nothing: see the audit log", "none", "ddl", "mod", "all"),
 		choice("xmloption", "accepted, changes nothing", "content", "document"),
 	}
 }
