@@ -319,8 +319,10 @@ func parseNumericBinary(b []byte) (Datum, error) {
 	if d.IsZero() {
 		return MakeNumeric(&apd.Decimal{Exponent: int32(-scale)}), nil
 	}
-	if _, err := finishNumeric(d); err != nil {
-		return Datum{}, err
+	if over := -d.Exponent - maxNumericScale; over <= 0 || over >= 4 { // else the last group goes beyond the limit
+		if _, err := finishNumeric(d); err != nil {
+			return Datum{}, err
+		}
 	}
 	if d.Exponent != int32(-scale) {
 		out := new(apd.Decimal)

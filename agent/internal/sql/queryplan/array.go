@@ -14,19 +14,28 @@ func (c *compiler) array(n *pg.A_ArrayExpr) (Expr, error) {
 	if len(n.GetElements()) == 0 {
 		return nil, errSlow
 	}
-	args, t, err := c.unified(n.GetElements())
+	args, err := c.exprs(n.GetElements())
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case t == datum.Unknown || t.IsVector():
+	if nested(args) {
+		return arrayCall(builtin.ArrayOfArrays, args...) // of elements of several types, too
+	}
+	args, t, err := alternatives(args)
+	if err != nil {
+		return nil, err
+	}
+	if t == datum.Unknown || t.IsArray() {
 		return nil, errSlow
-	case t.IsArray():
-		return arrayCall(builtin.ArrayOfArrays, args...)
 	}
 	return &fn{typ: t | datum.Array, args: args, eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
 		return datum.MakeArray(t, append([]datum.Datum(nil), a...)), nil
 	}}, nil
+}
+
+// nested reports whether all of some are arrays.
+func nested(args []Expr) bool {
+	return !slices.ContainsFunc(args, func(e Expr) bool { return !e.Type().IsArray() || e.Type().IsVector() })
 }
 
 // arrayCall calls a function of arrays. errSlow: it does not take the arguments.
@@ -173,4 +182,81 @@ func arrayFunction(name string, args []Expr) (e Expr, ok bool, err error) {
 // shownByStyle reports whether the text of values depends on the session.
 func shownByStyle(t datum.Type) bool {
 	return t.IsDateTime() || t.IsFloat() || t == datum.Timetz || t == datum.Interval || t == datum.Bytea || t.IsNumbered()
+}
+
+// dimensional is the constant that n is, if it is an array that the engine has not.
+func (k *folding) dimensional(n *pg.Node) (v datum.Datum, ok bool) {
+	if n == nil || !k.constant(n) {
+		return v, false
+	}
+	v, ok = k.value(n)
+	return v, ok && v.Type.IsArray() && !v.Null && v.A.Plain() != nil
+}
+
+// flatten makes an array of several dimensions one of all its elements.
+func (k *folding) flatten(n *pg.Node) {
+	if v, ok := k.dimensional(n); ok {
+		n.Node = castOf(datum.MakeArray(v.Type.Elem(), v.A.Values)).Node
+	}
+}
+
+// flatArguments gives functions that look at elements alone arrays of one dimension, and those
+// that make json the json of arrays. Subscripts of constants become an array of them.
+func (k *folding) flatArguments(f *pg.FuncCall) {
+	called, ok := functionName(f)
+	if !ok || k.functions != nil && len(k.functions(called)) > 0 {
+		return
+	}
+	switch called.Name {
+	case "unnest":
+		for _, a := range f.GetArgs() {
+			k.flatten(a)
+		}
+	case "generate_subscripts":
+		k.subscripts(f)
+	case "json_build_array", "json_build_object", "jsonb_build_array", "jsonb_build_object":
+		for _, a := range f.GetArgs() {
+			if v, ok := k.dimensional(a); ok && !shownByStyle(v.Type.Elem()) {
+				a.Node = castOf(datum.MakeString(datum.JSON, string(datum.AppendAsJSON(nil, v, nil)))).Node
+			}
+		}
+	}
+}
+
+// subscripts makes generate_subscripts of a constant array that the engine has not the elements
+// of an array of them.
+func (k *folding) subscripts(f *pg.FuncCall) {
+	args := f.GetArgs()
+	if len(args) < 2 || len(args) > 3 {
+		return
+	}
+	array, ok := k.dimensional(args[0])
+	dimension, known := k.constantOf(args[1], datum.Int4)
+	reverse := datum.MakeBool(false)
+	if len(args) == 3 && known {
+		reverse, known = k.constantOf(args[2], datum.Bool)
+	}
+	if !ok || !known {
+		return
+	}
+	var values []datum.Datum
+	dims := array.A.Dimensions()
+	if n := dimension.I; !dimension.Null && !reverse.Null && n >= 1 && n <= int64(len(dims)) {
+		for i := range dims[n-1].Size {
+			values = append(values, datum.MakeInt(datum.Int4, int64(dims[n-1].Lower+i)))
+		}
+	}
+	if reverse.Bool() {
+		slices.Reverse(values)
+	}
+	f.Funcname, f.Args = []*pg.Node{stringNode("unnest")}, []*pg.Node{castOf(datum.MakeArray(datum.Int4, values))}
+}
+
+// constantOf is the constant that n is, if it is one of a type.
+func (k *folding) constantOf(n *pg.Node, t datum.Type) (v datum.Datum, ok bool) {
+	if !k.constant(n) {
+		return v, false
+	}
+	v, ok = k.value(n)
+	return v, ok && v.Type == t
 }

@@ -55,9 +55,11 @@ func (p *Planner) update(ctx context.Context, s *pg.UpdateStmt, out *Plan) error
 		return err
 	}
 	alias := s.GetRelation().GetAlias().GetAliasname()
-	if s, err = p.wholeColumns(s, table); err != nil {
+	targets, err := p.wholeColumns(s.GetTargetList(), s.GetRelation(), table)
+	if err != nil {
 		return err
 	}
+	s = &pg.UpdateStmt{Relation: s.Relation, TargetList: targets, WhereClause: s.WhereClause, FromClause: s.FromClause, ReturningList: s.ReturningList, WithClause: s.WithClause}
 	if err := p.setColumns(s, ch); err != nil {
 		return err
 	}

@@ -69,7 +69,10 @@ func (k *folding) message(m protoreflect.Message) {
 	case *pg.RangeFunction: // the functions themselves give rows
 		for _, f := range x.GetFunctions() {
 			for _, n := range f.GetList().GetItems() {
-				k.below(n.ProtoReflect())
+				name := outputName(n)
+				if k.below(n.ProtoReflect()); n.GetFuncCall() != nil && outputName(n) != name && x.Alias == nil {
+					x.Alias = &pg.Alias{Aliasname: name}
+				}
 			}
 		}
 		return
@@ -77,6 +80,15 @@ func (k *folding) message(m protoreflect.Message) {
 		if x.GetAggWithinGroup() {
 			return
 		}
+		k.below(m)
+		k.flatArguments(x)
+		return
+	case *pg.A_Expr:
+		k.below(m)
+		if kind := x.GetKind(); kind == pg.A_Expr_Kind_AEXPR_OP_ANY || kind == pg.A_Expr_Kind_AEXPR_OP_ALL {
+			k.flatten(x.Rexpr)
+		}
+		return
 	case *pg.ResTarget:
 		name := cmp.Or(x.GetName(), outputName(x.GetVal()))
 		if was := proto.CloneOf(x.GetVal()); was != nil {

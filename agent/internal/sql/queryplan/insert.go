@@ -427,7 +427,11 @@ func (p *Planner) conflict(s *pg.InsertStmt, ins *Insert) error {
 	scope := tableScope(ins.Table, s.GetRelation().GetAlias().GetAliasname())
 	scope.relations = append(scope.relations, relation{alias: "excluded", table: ins.Table, offset: len(ins.Table.Columns)})
 	c := p.compiler(scope)
-	set, err := c.assignments(on.GetTargetList(), ins.Table, ins.Defaults)
+	targets, err := p.wholeColumns(on.GetTargetList(), s.GetRelation(), ins.Table)
+	if err != nil {
+		return err
+	}
+	set, err := c.assignments(targets, ins.Table, ins.Defaults)
 	if err == nil {
 		ins.Conflict.Where, err = c.where(on.GetWhereClause())
 	}

@@ -5,8 +5,6 @@ import (
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/nodedb/nodedb/agent/internal/sql/builtin"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
@@ -15,12 +13,12 @@ import (
 
 // wholeColumns makes assignments to parts of columns, as SET a[1] = x, SET a[2:3] = y or
 // SET doc['k'] = z, ones of whole columns, several parts of one after another. Without such
-// s is returned.
-func (p *Planner) wholeColumns(s *pg.UpdateStmt, table *catalog.Table) (*pg.UpdateStmt, error) {
+// targets are returned.
+func (p *Planner) wholeColumns(targets []*pg.Node, of *pg.RangeVar, table *catalog.Table) ([]*pg.Node, error) {
 	var list []*pg.Node
 	values := map[string]*pg.Node{} // by column: what it becomes
 	parts := false
-	for _, n := range s.GetTargetList() {
+	for _, n := range targets {
 		t := n.GetResTarget()
 		if len(t.GetIndirection()) == 0 {
 			list = append(list, n)
@@ -29,7 +27,7 @@ func (p *Planner) wholeColumns(s *pg.UpdateStmt, table *catalog.Table) (*pg.Upda
 		parts = true
 		before, again := values[t.GetName()]
 		if !again {
-			relation := cmp.Or(s.GetRelation().GetAlias().GetAliasname(), s.GetRelation().GetRelname())
+			relation := cmp.Or(of.GetAlias().GetAliasname(), of.GetRelname())
 			before = pg.MakeColumnRefNode([]*pg.Node{stringNode(relation), stringNode(t.GetName())}, t.GetLocation())
 		}
 		after, err := p.withPart(t, before, table)
@@ -47,11 +45,9 @@ func (p *Planner) wholeColumns(s *pg.UpdateStmt, table *catalog.Table) (*pg.Upda
 		list = append(list, &pg.Node{Node: &pg.Node_ResTarget{ResTarget: &pg.ResTarget{Name: t.GetName(), Val: after, Location: t.GetLocation()}}})
 	}
 	if !parts {
-		return s, nil
+		return targets, nil
 	}
-	out := proto.CloneOf(s)
-	out.TargetList = list
-	return out, nil
+	return list, nil
 }
 
 // withPart is a column, whose value is before, with the part that t names set to t's value.
