@@ -324,14 +324,23 @@ func parseNumericBinary(b []byte) (Datum, error) {
 			return Datum{}, err
 		}
 	}
-	if d.Exponent != int32(-scale) {
-		out := new(apd.Decimal)
-		if err := roundTo(out, d, int32(scale)); err != nil {
-			return bad()
-		}
-		d = out
-	}
+	rescale(d, int32(scale))
 	return MakeNumeric(d), nil
+}
+
+// rescale gives d so many digits behind the point; others are cut, as PostgreSQL does with what
+// it receives.
+func rescale(d *apd.Decimal, scale int32) {
+	var power, rest apd.BigInt
+	by := int64(d.Exponent) + int64(scale)
+	power.Exp(apd.NewBigInt(10), apd.NewBigInt(max(by, -by)), nil)
+	if by < 0 {
+		d.Coeff.QuoRem(&d.Coeff, &power, &rest)
+	} else {
+		d.Coeff.Mul(&d.Coeff, &power)
+	}
+	d.Exponent = -scale
+	d.Negative = d.Negative && !d.IsZero()
 }
 
 // Order bytes of a numeric in a key.
