@@ -309,18 +309,19 @@ func (f *frame) withElement(ctx context.Context, t *syntax.BodyTarget, v *variab
 	if !now.Type.IsArray() {
 		return now, &Error{Code: "42804", Message: fmt.Sprintf("cannot subscript type %s because it does not support subscripting", now.Type.SQLName())}
 	}
-	at, err := f.evaluate(ctx, t.Index)
-	if err == nil {
-		at, err = f.convert(ctx, at, datum.Int4, -1)
+	at := make([]datum.Datum, len(t.Index))
+	for k := range t.Index {
+		n, err := f.evaluate(ctx, &t.Index[k])
+		if err == nil {
+			at[k], err = f.convert(ctx, n, datum.Int4, -1)
+		}
+		if err != nil {
+			return now, err
+		}
 	}
-	if err == nil {
-		value, err = f.convert(ctx, value, now.Type.Elem(), -1)
-	}
-	switch {
-	case err != nil:
+	value, err := f.convert(ctx, value, now.Type.Elem(), -1)
+	if err != nil {
 		return now, err
-	case at.Null:
-		return now, &Error{Code: "22004", Message: "array subscript in assignment must not be null"}
 	}
-	return builtin.WithElement(now, at.I, value)
+	return builtin.WithElement(now, value, at...)
 }

@@ -25,8 +25,8 @@ func assignElement(_ *Env, a []datum.Datum) (datum.Datum, error) {
 }
 
 // WithElement is an array with another element.
-func WithElement(array datum.Datum, at int64, v datum.Datum) (datum.Datum, error) {
-	return assignElement(nil, []datum.Datum{array, v, datum.MakeInt(datum.Int4, at)})
+func WithElement(array, v datum.Datum, at ...datum.Datum) (datum.Datum, error) {
+	return assignElement(nil, append([]datum.Datum{array, v}, at...))
 }
 
 // assignSlice is the array after SET a[i:j][k:l] = v: (a, v, form, i, j, k, l).

@@ -32,7 +32,7 @@ type (
 	// an element of that.
 	BodyTarget struct {
 		Row, Name string
-		Index     *Expr `json:",omitempty"`
+		Index     []Expr `json:",omitempty"`
 		Position  int
 	}
 	// BodyInto has the first row of a result be assigned; Strict: there has to be one.
@@ -374,7 +374,7 @@ func (b *bodyParser) target() (BodyTarget, *Error) {
 	return out, err
 }
 
-// element reads [index] behind what is assigned to.
+// element reads [index][index] behind what is assigned to.
 func (b *bodyParser) element(out *BodyTarget) *Error {
 	b.advance()
 	start, end, open := b.token.start, b.token.start, 0
@@ -393,9 +393,9 @@ func (b *bodyParser) element(out *BodyTarget) *Error {
 	if err != nil {
 		return err
 	}
-	out.Index = &e
+	out.Index = append(out.Index, e)
 	if b.advance(); b.raw() == "[" {
-		return unsupportedAt("assigning to an element of an array of several dimensions", "Assign the whole array.", b.token.start+1)
+		return b.element(out)
 	}
 	return nil
 }

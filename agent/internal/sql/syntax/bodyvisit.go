@@ -35,7 +35,9 @@ func (v *BodyVisitor) into(into *BodyInto) {
 
 func (v *BodyVisitor) targets(list []BodyTarget) {
 	for i := range list {
-		v.exprs(list[i].Index)
+		for k := range list[i].Index {
+			v.exprs(&list[i].Index[k])
+		}
 		if v.Target != nil {
 			v.Target(&list[i])
 		}
