@@ -48,12 +48,12 @@ func (s *Session) sizes(ctx context.Context, spec duck.ScanSpec) ([]pgcatalog.Si
 			continue
 		}
 		var err error
-		if one.Rows, err = s.bytesOf(ctx, o.Collection.Pool, cluster.CollectionID(o.RowsID())); err != nil {
+		if one.Rows, err = s.bytesOf(ctx, o.Collection.Pool, o.RowsID()); err != nil {
 			return nil, err
 		}
 		for i := range o.Collection.Indexes {
 			id := o.Collection.Indexes[i].ID
-			if one.Indexes[id], err = s.bytesOf(ctx, o.Collection.Pool, cluster.CollectionID(id)); err != nil {
+			if one.Indexes[id], err = s.bytesOf(ctx, o.Collection.Pool, id); err != nil {
 				return nil, err
 			}
 		}

@@ -217,7 +217,7 @@ func (c *Catalog) AlterComposite(in Scope, stmt *syntax.AlterType) (*Draft, []No
 		return nil, nil, syntax.Unsupported(fmt.Sprintf("ALTER TYPE while column %s of the type has a default", table), "Drop the default, and set it again behind.")
 	}
 	for _, action := range stmt.Actions {
-		i := -1
+		var i int
 		switch action := action.(type) {
 		case *syntax.AddColumn:
 			a, err := in.attribute(&action.Column)

@@ -47,17 +47,18 @@ func (s Scope) TypeByOID(oid uint32) (datum.Type, bool) {
 			return datum.TypeByName(o.Domain.Type)
 		}
 	}
-	for _, o := range s.objects(func(o *cluster.Object) bool {
+	of := s.objects(func(o *cluster.Object) bool {
 		of := OID(o.ID)
 		return (o.Collection != nil || o.View != nil) && (oid == RowTypeOID(of) || oid == RowArrayOID(of))
-	}) {
-		t, ok := s.RowType(o)
-		if oid == RowArrayOID(OID(o.ID)) {
-			t |= datum.Array
-		}
-		return t, ok
+	})
+	if len(of) == 0 {
+		return datum.Unknown, false
 	}
-	return datum.Unknown, false
+	t, ok := s.RowType(of[0])
+	if oid == RowArrayOID(OID(of[0].ID)) {
+		t |= datum.Array
+	}
+	return t, ok
 }
 
 // EnumType is the type of the values of an enum.

@@ -100,13 +100,17 @@ func list() []Setting {
 		choice("synchronous_commit", "accepted; commits are always synced on a quorum", "on", "local", "remote_write", "remote_apply", "off"),
 		flag("synchronize_seqscans", "on", "accepted, changes nothing"),
 		reported(Setting{Name: "TimeZone", Value: "UTC", check: checkTimeZone, refuse: refuseTimeZone, About: "zone of timestamps with time zone"}),
-		Setting{Name: "transaction_deferrable", Value: "off", About: "accepted, changes nothing"},
-		Setting{Name: "transaction_isolation", Value: ReadCommitted, About: "isolation of this transaction"},
-		Setting{Name: "transaction_read_only", Value: "off", About: "this transaction only reads"},
 		accepted("work_mem", "4MB"),
 		choice("log_statement", "accepted, changes nothing: see the audit log", "none", "ddl", "mod", "all"),
 		choice("xmloption", "accepted, changes nothing", "content", "document"),
 	}
+}
+
+// ofTransaction are those of the transaction at hand.
+var ofTransaction = []Setting{
+	{Name: "transaction_deferrable", Value: "off", About: "accepted, changes nothing"},
+	{Name: "transaction_isolation", Value: ReadCommitted, About: "isolation of this transaction"},
+	{Name: "transaction_read_only", Value: "off", About: "this transaction only reads"},
 }
 
 // fastPath says whether statements about few rows are run without the engine.
@@ -331,7 +335,7 @@ type Table map[string]*Setting
 // NewTable returns the settings that this version knows.
 func NewTable() Table {
 	out := Table{}
-	for _, s := range list() {
+	for _, s := range append(list(), ofTransaction...) {
 		out[strings.ToLower(s.Name)] = &s
 	}
 	return out
