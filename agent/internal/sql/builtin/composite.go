@@ -1,6 +1,8 @@
 package builtin
 
 import (
+	"fmt"
+
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
 
@@ -173,18 +175,7 @@ func populated(env *Env, t datum.Type, j string) (datum.Datum, error) {
 	case t.IsComposite() && k != '"':
 		return Populate(env, datum.MakeNull(t), j)
 	case t.IsArray() && k == '[':
-		list, ok := written(j)
-		if !ok {
-			return datum.Datum{}, fail("22P02", "malformed JSON array")
-		}
-		values := make([]datum.Datum, len(list))
-		for i, e := range list {
-			var err error
-			if values[i], err = populated(env, t.Elem(), string(e)); err != nil {
-				return datum.Datum{}, err
-			}
-		}
-		return datum.MakeArray(t.Elem(), values), nil
+		return populatedArray(env, t, j)
 	case t.IsArray() && k != '"':
 		return datum.Datum{}, &datum.Error{Code: "22P02", Message: "expected JSON array"}
 	}
@@ -197,4 +188,74 @@ func populated(env *Env, t datum.Type, j string) (datum.Datum, error) {
 		text = v.S
 	}
 	return env.Reading().Parse(t, text)
+}
+
+// populatedArray is an array that a json stands for: arrays within each other are its dimensions,
+// as many as the first element has around it.
+func populatedArray(env *Env, t datum.Type, j string) (datum.Datum, error) {
+	p := &populating{env: env, elem: t.Elem()}
+	if err := p.array(j, 1); err != nil {
+		return datum.Datum{}, err
+	}
+	if len(p.values) == 0 {
+		return datum.MakeArray(p.elem, nil), nil
+	}
+	const most = 6
+	if p.depth > most {
+		return datum.Datum{}, fail("54000", fmt.Sprintf("number of array dimensions (%d) exceeds the maximum allowed (%d)", p.depth, most))
+	}
+	dims := make([]datum.Dimension, p.depth)
+	for i := range dims {
+		dims[i] = datum.Dimension{Size: p.sizes[i], Lower: 1}
+	}
+	return datum.MakeArrayOf(p.elem, p.values, dims), nil
+}
+
+// populating is the state of populatedArray.
+type populating struct {
+	env    *Env
+	elem   datum.Type
+	values []datum.Datum
+	depth  int     // of the elements; 0: there was none yet
+	sizes  []int32 // of the arrays at each depth
+}
+
+// array takes what is in an array at a depth, from 1.
+func (p *populating) array(j string, depth int) error {
+	list, ok := written(j)
+	if !ok {
+		return fail("22P02", "malformed JSON array")
+	}
+	for _, e := range list {
+		switch nested := kind(string(e)) == '['; {
+		case nested && (p.depth == 0 || depth < p.depth):
+			if err := p.array(string(e), depth+1); err != nil {
+				return err
+			}
+			continue
+		case p.depth == 0:
+			p.depth = depth
+		case depth < p.depth:
+			return &datum.Error{Code: "22P02", Message: "expected JSON array"}
+		}
+		v, err := populated(p.env, p.elem, string(e))
+		if err != nil {
+			return err
+		}
+		p.values = append(p.values, v)
+	}
+	if p.depth == 0 {
+		p.depth = depth
+	}
+	for len(p.sizes) < depth {
+		p.sizes = append(p.sizes, -1)
+	}
+	switch n := int32(len(list)); p.sizes[depth-1] { //nolint:gosec // a document's
+	case -1:
+		p.sizes[depth-1] = n
+	case n:
+	default:
+		return &datum.Error{Code: "22P02", Message: "malformed JSON array", Detail: "Multidimensional arrays must have sub-arrays with matching dimensions."}
+	}
+	return nil
 }
