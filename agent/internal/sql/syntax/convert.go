@@ -231,7 +231,7 @@ func deparseStatement(stmt *pg.Node) (string, *Error) {
 	if err := checkDepth(tree); err != nil {
 		return "", err
 	}
-	text, err := pg.Deparse(tree)
+	text, err := Deparse(tree)
 	if err != nil {
 		return "", Unsupported("this expression", "")
 	}

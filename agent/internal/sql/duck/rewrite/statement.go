@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
 // Input is what is rewritten.
@@ -145,7 +146,7 @@ func (s *Statement) SQLOf(types []string, rows int) (string, error) {
 		top.FromClause = []*pg.Node{{Node: &pg.Node_RangeSubselect{RangeSubselect: &pg.RangeSubselect{Subquery: selectNode(of), Alias: &pg.Alias{Aliasname: alias}}}}}
 	}
 	of.LimitOption, of.LimitCount = pg.LimitOption_LIMIT_OPTION_COUNT, integer(int64(rows))
-	sql, err := pg.Deparse(tree)
+	sql, err := syntax.Deparse(tree)
 	if err != nil {
 		return "", unsupported(0, "this form of statement")
 	}
@@ -197,7 +198,7 @@ func (p *param) put(number int32, typ string) {
 }
 
 func (s *Statement) deparseLocked() (string, error) {
-	sql, err := pg.Deparse(s.tree)
+	sql, err := syntax.Deparse(s.tree)
 	if err != nil {
 		return "", unsupported(0, "this form of statement")
 	}
