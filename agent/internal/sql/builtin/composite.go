@@ -1,8 +1,6 @@
 package builtin
 
 import (
-	"fmt"
-
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
 
@@ -202,7 +200,7 @@ func populatedArray(env *Env, t datum.Type, j string) (datum.Datum, error) {
 	}
 	const most = 6
 	if p.depth > most {
-		return datum.Datum{}, fail("54000", fmt.Sprintf("number of array dimensions (%d) exceeds the maximum allowed (%d)", p.depth, most))
+		return datum.Datum{}, fail("54000", "number of array dimensions (%d) exceeds the maximum allowed (%d)", p.depth, most)
 	}
 	dims := make([]datum.Dimension, p.depth)
 	for i := range dims {
