@@ -96,12 +96,12 @@ func (s *Session) databaseOf(o *cluster.Object) cluster.ObjectID {
 
 // bytesOf is the size of a collection.
 func (s *Session) bytesOf(ctx context.Context, pool cluster.PoolID, id cluster.CollectionID) (int64, error) {
+	if size, ok := s.server.sampled.get(id, s.server.cfg.Now()); ok {
+		return size, nil
+	}
 	rows, size, err := s.readBytes(ctx, kv.ScanRequest{Pool: pool, Collection: id, Limit: countedRows})
 	if err != nil || rows < countedRows {
 		return size, err
-	}
-	if size, ok := s.server.sampled.get(id, s.server.cfg.Now()); ok {
-		return size, nil
 	}
 	rows, size = 0, 0
 	shards := int64(0)
@@ -131,8 +131,9 @@ type sampledSize struct {
 	at   time.Time
 }
 
-// sampledFor is how long they hold.
-const sampledFor = 5 * time.Second
+// sampledFor is how long they hold: monitoring asks for those of a whole database every few
+// seconds.
+const sampledFor = 15 * time.Second
 
 func (x *sampledSizes) get(id cluster.CollectionID, now time.Time) (int64, bool) {
 	x.mu.Lock()
