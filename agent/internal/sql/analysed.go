@@ -45,7 +45,10 @@ func (n *names) analysed(ctx context.Context, planner *queryplan.Planner, q *syn
 	if wrong != nil && !(locks && err != nil && AsError(err).Code == "0A000") {
 		return plan, resolved, wrong
 	}
-	if err == nil || wrong != nil || !ofTypes[AsError(err).Code] {
+	if err == nil && wrong == nil {
+		return plan, resolved, padded(plan, d)
+	}
+	if wrong != nil || !ofTypes[AsError(err).Code] {
 		return plan, resolved, err
 	}
 	if len(d.Literals) > 0 {
@@ -59,6 +62,18 @@ func (n *names) analysed(ctx context.Context, planner *queryplan.Planner, q *syn
 		err = beyond(err)
 	}
 	return plan, resolved, err
+}
+
+// padded refuses a column that PostgreSQL has as char(n) and the plan as another text: blanks at
+// the end of its values would be lost.
+func padded(plan *queryplan.Plan, d *analysis.Description) error {
+	for i := range min(len(plan.Columns), len(d.Columns)) {
+		if t := plan.Columns[i].Type; d.Columns[i].Type == datum.Bpchar && t.IsString() && t != datum.Bpchar {
+			err := syntax.Unsupported("a char(n) of several lengths", "Cast the values to one char(n), or to text.")
+			return err
+		}
+	}
+	return nil
 }
 
 // ofTypes are the codes of errors that come of types that are not known, or taken for others.
