@@ -161,15 +161,7 @@ func satisfies(op string, order int) bool {
 }
 
 func (c *compiler) in(n *pg.A_Expr, list []*pg.Node, not bool) (Expr, error) {
-	value, err := c.expr(n.GetLexpr())
-	if err != nil {
-		return nil, err
-	}
-	items, err := c.exprs(list)
-	if err != nil {
-		return nil, err
-	}
-	args, t, err := unify(append([]Expr{value}, items...))
+	args, t, err := c.among(n.GetLexpr(), list)
 	if err != nil {
 		return nil, err
 	}
@@ -177,6 +169,19 @@ func (c *compiler) in(n *pg.A_Expr, list []*pg.Node, not bool) (Expr, error) {
 		return nil, errSlow
 	}
 	return &inExpr{value: args[0], list: args[1:], not: not}, nil
+}
+
+// among compiles a value and those that it is compared with, in this order, as one type.
+func (c *compiler) among(value *pg.Node, list []*pg.Node) ([]Expr, datum.Type, error) {
+	first, err := c.expr(value)
+	if err != nil {
+		return nil, datum.Unknown, err
+	}
+	items, err := c.exprs(list)
+	if err != nil {
+		return nil, datum.Unknown, err
+	}
+	return unify(append([]Expr{first}, items...))
 }
 
 func (c *compiler) anyOf(n *pg.A_Expr) (Expr, error) {
@@ -225,23 +230,15 @@ func (c *compiler) quantified(n *pg.A_Expr, op string) (Expr, error) {
 	if len(list) == 0 {
 		return nil, errSlow
 	}
-	value, err := c.expr(n.GetLexpr())
-	if err != nil {
-		return nil, err
-	}
-	items, err := c.exprs(list)
-	if err != nil {
-		return nil, err
-	}
-	each := make([]Expr, len(items))
-	args, t, err := unify(append([]Expr{value}, items...))
+	args, t, err := c.among(n.GetLexpr(), list)
 	if err != nil {
 		return nil, err
 	}
 	if t.Elem() == datum.JSON || t.IsArray() || slices.ContainsFunc(args, func(e Expr) bool { return !isConst(e) }) {
 		return nil, errSlow
 	}
-	for i := range items {
+	each := make([]Expr, len(list))
+	for i := range each {
 		each[i] = &compareExpr{op: op, left: args[0], right: args[i+1], typ: t}
 	}
 	return &andExpr{args: each, or: n.GetKind() == pg.A_Expr_Kind_AEXPR_OP_ANY}, nil

@@ -55,36 +55,35 @@ func (r *rewriter) populated(f *pg.FuncCall, rf *pg.RangeFunction) (*pg.Node, []
 		err.Hint = "Give it NULL::table_name."
 		return nil, nil, err
 	}
+	var list []*pg.Node
+	add := func(name string, t datum.Type, modifier int32) error {
+		value, err := member(name, typeName(t, modifier))
+		list = append(list, pg.MakeResTargetNodeWithNameAndVal(name, value, -1))
+		return err
+	}
 	if t, _ := castType(base.TypeName); t.IsComposite() {
-		var list []*pg.Node
 		for _, c := range t.CompositeType().Fields {
-			value, err := member(c.Name, typeName(c.Type, c.Modifier))
-			if err != nil {
+			if err := add(c.Name, c.Type, c.Modifier); err != nil {
 				return nil, nil, err
 			}
-			list = append(list, pg.MakeResTargetNodeWithNameAndVal(c.Name, value, -1))
 		}
-		f.Args = f.Args[1:]
-		return r.ofJSON(f, of, several, list, rf.Alias)
-	}
-	schema := ""
-	if names := base.TypeName.Names; len(names) > 1 {
-		schema = names[len(names)-2].GetString_().GetSval()
-	}
-	table, ok := r.in.Resolve(schema, lastName(base.TypeName.Names))
-	if !ok {
-		return nil, nil, errorf("42704", base.TypeName.Location, "type \"%s\" does not exist", lastName(base.TypeName.Names))
-	}
-	var list []*pg.Node
-	for _, c := range table.Columns {
-		if c.Hidden {
-			continue
+	} else {
+		schema := ""
+		if names := base.TypeName.Names; len(names) > 1 {
+			schema = names[len(names)-2].GetString_().GetSval()
 		}
-		value, err := member(c.Name, typeName(c.Type, c.Modifier))
-		if err != nil {
-			return nil, nil, err
+		table, ok := r.in.Resolve(schema, lastName(base.TypeName.Names))
+		if !ok {
+			return nil, nil, errorf("42704", base.TypeName.Location, "type \"%s\" does not exist", lastName(base.TypeName.Names))
 		}
-		list = append(list, pg.MakeResTargetNodeWithNameAndVal(c.Name, value, -1))
+		for _, c := range table.Columns {
+			if c.Hidden {
+				continue
+			}
+			if err := add(c.Name, c.Type, c.Modifier); err != nil {
+				return nil, nil, err
+			}
+		}
 	}
 	f.Args = f.Args[1:]
 	return r.ofJSON(f, of, several, list, rf.Alias)
