@@ -118,6 +118,9 @@ func (s Scope) TypeText(t cluster.ValueType) string {
 			return s.visibleName(o)
 		}
 	}
+	if o, ok := s.Object(t.UserType); ok && (o.Enum != nil || o.Composite != nil) { // dumps have no search path
+		return s.visibleName(o) + arrayMark(t.Type)
+	}
 	if typ, ok := s.ValueType(t); ok {
 		return typ.SQLName()
 	}
