@@ -23,7 +23,8 @@ const (
 // other where both have a NULL, comparisons of their fields, which are unknown there.
 func expandRows(tree *pg.SelectStmt) error {
 	most := rowsLeast + rowsFactor*proto.Size(tree)
-	x := rowExpander{left: most}
+	x := rowExpander{left: most, filter: map[*pg.SubLink]bool{}}
+	x.noteFilters(tree.ProtoReflect())
 	x.expand(tree.ProtoReflect())
 	if err := x.failure(); err != nil || x.left == most {
 		return err
@@ -61,6 +62,8 @@ type rowExpander struct {
 	left     int  // bytes that may be copied
 	uneven   bool // rows of different lengths are compared
 	subquery bool // a row is compared with what a subquery gives
+	// filter are the subqueries whose answer is as good false as unknown.
+	filter map[*pg.SubLink]bool
 }
 
 func (x *rowExpander) expand(m protoreflect.Message) {
@@ -72,6 +75,10 @@ func (x *rowExpander) expand(m protoreflect.Message) {
 			n.Node = rowNull(t).Node
 			return
 		}
+		if l := n.GetSubLink(); l.GetTestexpr().GetRowExpr() != nil && x.filter != nil {
+			x.any(n, l)
+			return
+		}
 		e := n.GetAExpr()
 		left := e.GetLexpr().GetRowExpr().GetArgs()
 		if len(left) == 0 || hasStar(e.Lexpr) || hasStar(e.Rexpr) {
@@ -81,7 +88,8 @@ func (x *rowExpander) expand(m protoreflect.Message) {
 		switch e.GetKind() {
 		case pg.A_Expr_Kind_AEXPR_OP:
 			if l := e.GetRexpr().GetSubLink(); l.GetSubLinkType() == pg.SubLinkType_EXPR_SUBLINK && l != nil && compares(op) {
-				x.subquery = true
+				x.subquery = x.subquery || !x.one(n, op, left, l)
+				return
 			}
 			right := e.GetRexpr().GetRowExpr()
 			x.uneven = x.uneven || right != nil && len(right.Args) != len(left)
@@ -90,6 +98,10 @@ func (x *rowExpander) expand(m protoreflect.Message) {
 			}
 		case pg.A_Expr_Kind_AEXPR_IN:
 			if c := x.in(left, e.GetRexpr().GetList().GetItems(), op == "<>"); c != nil {
+				n.Node = c.Node
+			}
+		case pg.A_Expr_Kind_AEXPR_BETWEEN, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN, pg.A_Expr_Kind_AEXPR_BETWEEN_SYM, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:
+			if c := x.between(e, left); c != nil {
 				n.Node = c.Node
 			}
 		case pg.A_Expr_Kind_AEXPR_DISTINCT, pg.A_Expr_Kind_AEXPR_NOT_DISTINCT:
@@ -148,6 +160,36 @@ func (x *rowExpander) in(left, items []*pg.Node, negated bool) *pg.Node {
 		return in
 	}
 	return not(in)
+}
+
+// between is (a, b) BETWEEN (1, 2) AND (3, 4); nil if these are no rows of as many fields.
+func (x *rowExpander) between(e *pg.A_Expr, left []*pg.Node) *pg.Node {
+	bounds := e.Rexpr.GetList().GetItems()
+	if len(bounds) != 2 || hasStar(e.Rexpr) {
+		return nil
+	}
+	in := func(low, high *pg.Node) *pg.Node {
+		from, to := x.compare(">=", left, low.GetRowExpr().GetArgs()), x.compare("<=", left, high.GetRowExpr().GetArgs())
+		if from == nil || to == nil {
+			return nil
+		}
+		return boolExpr(pg.BoolExprType_AND_EXPR, from, to)
+	}
+	out := in(bounds[0], bounds[1])
+	if out == nil {
+		return nil
+	}
+	if e.Kind == pg.A_Expr_Kind_AEXPR_BETWEEN_SYM || e.Kind == pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM {
+		other := in(bounds[1], bounds[0])
+		if other == nil {
+			return nil
+		}
+		out = boolExpr(pg.BoolExprType_OR_EXPR, out, other)
+	}
+	if e.Kind == pg.A_Expr_Kind_AEXPR_NOT_BETWEEN || e.Kind == pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM {
+		out = not(out)
+	}
+	return out
 }
 
 // compare compares two rows field by field; nil if they are not of the same length,

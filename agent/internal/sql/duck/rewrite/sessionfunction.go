@@ -67,7 +67,16 @@ func specialPgTypeof(r *rewriter, f *pg.FuncCall) (finish, error) {
 		}
 		t := r.typeOf(f.Args[0])
 		if _, isText := literal(f.Args[0]); t != datum.Unknown || isText || f.Args[0].GetAConst().GetIsnull() {
-			return func(*pg.Node) (*pg.Node, error) { return cast(integer(int64(t.OID())), "BIGINT"), nil }, nil
+			oid := cast(integer(int64(t.OID())), "BIGINT")
+			switch adds, sets := inCalls(f.Args); {
+			case sets:
+				return nil, unsupported(f.Location, "pg_typeof of a function of several rows")
+			case adds: // which says how many rows there are
+				return func(n *pg.Node) (*pg.Node, error) {
+					return coalesced(oid, cast(call("nd_typeof", n.GetFuncCall().Args...), "BIGINT")), nil
+				}, nil
+			}
+			return func(*pg.Node) (*pg.Node, error) { return oid, nil }, nil
 		}
 	}
 	return func(n *pg.Node) (*pg.Node, error) { return call("nd_typeof", n.GetFuncCall().Args...), nil }, nil
