@@ -25,6 +25,10 @@ func NumericOperator(op string) string { return "numeric " + op }
 // NumericAggregate is the name of what computes an aggregate of an array of numerics.
 func NumericAggregate(name string) string { return "numerics " + name }
 
+// NumericSpread is the name of what computes a variance, or its root, from the number of values,
+// their sum, and that of their squares.
+func NumericSpread(name string) string { return "numerics' sums " + name }
+
 // Distinct is the name of an aggregate of values of which none is equal to another.
 func Distinct(name string) string { return name + " distinct" }
 
@@ -130,7 +134,16 @@ func deviations() []Function {
 	for _, name := range []string{"variance", "var_samp", "var_pop", "stddev", "stddev_samp", "stddev_pop"} {
 		out = append(out, ofList(name, func(list []datum.Datum) (datum.Datum, error) {
 			return deviation(list, strings.HasSuffix(name, "_pop"), strings.HasPrefix(name, "stddev"))
-		}))
+		}), Function{Name: NumericSpread(name), Args: []datum.Type{datum.Int8, datum.Numeric, datum.Numeric}, Result: datum.Numeric, Eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+			n, less := a[0].I, a[0].I
+			if !strings.HasSuffix(name, "_pop") {
+				less--
+			}
+			if less <= 0 {
+				return datum.MakeNull(datum.Numeric), nil
+			}
+			return spreadOf(n, less, a[1], a[2], strings.HasPrefix(name, "stddev"))
+		}})
 	}
 	return out
 }
@@ -167,6 +180,12 @@ func deviation(list []datum.Datum, population, root bool) (datum.Datum, error) {
 	if err != nil {
 		return sum, err
 	}
+	return spreadOf(n, less, sum, ofSquares, root)
+}
+
+// spreadOf is the variance, or its root, of n numerics, from the sums of them and of their squares.
+func spreadOf(n, less int64, sum, ofSquares datum.Datum, root bool) (datum.Datum, error) {
+	var err error
 	compute := func(op string, a, b datum.Datum) datum.Datum {
 		if err != nil {
 			return a

@@ -21,14 +21,14 @@ func (r *rewriter) writtenAggregate(n *pg.Node, f *pg.FuncCall, name string) fin
 	if after := r.listAggregate(f, name); after != nil {
 		return after
 	}
-	if len(f.Args) != 1 || f.Over != nil && !accepted {
+	deviation := strings.HasPrefix(name, "stddev") || strings.HasPrefix(name, "var")
+	if len(f.Args) != 1 || f.Over != nil && !accepted && !deviation {
 		return nil
 	}
 	t := r.typeOf(f.Args[0])
 	if f.AggDistinct {
 		return r.writtenDistinct(f, name, accepted)
 	}
-	deviation := strings.HasPrefix(name, "stddev") || strings.HasPrefix(name, "var")
 	switch {
 	case !t.IsInt() && t != datum.Numeric:
 		return nil
@@ -43,7 +43,9 @@ func (r *rewriter) writtenAggregate(n *pg.Node, f *pg.FuncCall, name string) fin
 		}
 	case name == "avg" && accepted:
 		return r.average(f)
-	case deviation && f.Over == nil:
+	case deviation && f.Over != nil:
+		return r.spread(f, name, accepted)
+	case deviation:
 	case (name == "sum" || name == "min" || name == "max") && accepted:
 	default:
 		return nil
@@ -165,6 +167,25 @@ func (r *rewriter) average(f *pg.FuncCall) finish {
 		}
 		number := call("nullif", &pg.Node{Node: &pg.Node_FuncCall{FuncCall: count}}, integer(0))
 		return r.computed(builtin.NumericOperator("/"), twoNumerics, "", total, cast(number, "VARCHAR")), nil
+	}
+}
+
+// spread is a deviation of integers or numerics over a window: from sums, as the list of all
+// values would be one for each row.
+func (r *rewriter) spread(f *pg.FuncCall, name string, accepted bool) finish {
+	form := r.writtenText(f.Args[0])
+	return func(n *pg.Node) (*pg.Node, error) {
+		arg := n.GetFuncCall().Args[0]
+		value := form(arg)
+		square := r.computed(builtin.NumericOperator("*"), twoNumerics, "", value, clone(value))
+		count := &pg.FuncCall{Funcname: []*pg.Node{str("count")}, Args: []*pg.Node{clone(arg)}, AggFilter: f.AggFilter, Over: f.Over, Funcformat: f.Funcformat, Location: -1}
+		number := cast(&pg.Node{Node: &pg.Node_FuncCall{FuncCall: count}}, "VARCHAR")
+		types := []datum.Type{datum.Int8, datum.Numeric, datum.Numeric}
+		out := r.computed(builtin.NumericSpread(name), types, "", number, r.ofTexts(n, "sum", value), r.ofTexts(n, "sum", square))
+		if !accepted {
+			out = r.asDecimal(out)
+		}
+		return out, nil
 	}
 }
 

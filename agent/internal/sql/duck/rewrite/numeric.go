@@ -78,7 +78,7 @@ func (r *rewriter) writesCall(f *pg.FuncCall) bool {
 			return r.writes(f.Args[0])
 		}
 	}
-	if len(f.Args) == 1 && f.Over == nil && !f.AggDistinct {
+	if len(f.Args) == 1 && !f.AggDistinct {
 		switch name {
 		case "avg", "stddev", "stddev_pop", "stddev_samp", "variance", "var_pop", "var_samp":
 			return r.typeOf(f.Args[0]).IsInt() || r.typeOf(f.Args[0]) == datum.Numeric
