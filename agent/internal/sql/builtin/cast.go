@@ -147,7 +147,7 @@ func convertNumber(v datum.Datum, to datum.Type) (datum.Datum, error) {
 	case to.IsInt() && v.Type.IsFloat():
 		f := math.RoundToEven(v.F)
 		if math.IsNaN(f) || f < -9223372036854775808 || f >= 9223372036854775808 {
-			return datum.CheckInt(datum.Int2, math.MaxInt64, to.SQLName())
+			return datum.Datum{}, errOutOfRange(to)
 		}
 		return datum.CheckInt(to, int64(f), "")
 	case to.IsInt():

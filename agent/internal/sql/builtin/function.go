@@ -35,6 +35,9 @@ func (e *Env) text(d datum.Datum) string {
 	if d.Type == datum.Bool { // which is t or f elsewhere
 		return strconv.FormatBool(d.Bool())
 	}
+	if d.Type == datum.Bpchar { // which has no blanks at its end as text
+		return d.Unpadded()
+	}
 	return string(datum.AppendStyled(nil, d, &datum.Style{Location: e.Location}))
 }
 

@@ -91,6 +91,9 @@ func (c *compiler) function(n *pg.FuncCall) (Expr, error) {
 		return nil, errSlow
 	}
 	name := names[len(names)-1].GetString_().GetSval()
+	if n := syntax.CastCall(n); n != nil {
+		return c.expr(n)
+	}
 	if e, ok, err := c.acts(name, n); ok {
 		return e, err
 	}

@@ -108,7 +108,11 @@ func (c *compiler) binary(name string, n *pg.A_Expr) (Expr, error) {
 
 // compare compiles a comparison after bringing both sides to one type.
 func compare(name string, a, b Expr) (Expr, error) {
-	args, t, err := unify([]Expr{a, b})
+	args, err := blanksDoNotCount([]Expr{a, b})
+	if err != nil {
+		return nil, err
+	}
+	args, t, err := unify(args)
 	if err != nil {
 		return nil, err
 	}
@@ -116,6 +120,23 @@ func compare(name string, a, b Expr) (Expr, error) {
 		return nil, errSlow
 	}
 	return &compareExpr{op: name, left: args[0], right: args[1], typ: t}, nil
+}
+
+// blanksDoNotCount makes a varchar that is compared with a char(n) one, as PostgreSQL does: its
+// own blanks at the end do not count then. Beside a text they do.
+func blanksDoNotCount(pair []Expr) ([]Expr, error) {
+	for i, other := range []int{1, 0} {
+		if pair[i].Type() == datum.Varchar && pair[other].Type() == datum.Bpchar {
+			e, err := coerce(pair[i], datum.Bpchar)
+			if err != nil {
+				return nil, err
+			}
+			out := []Expr{pair[other], pair[other]}
+			out[i] = e
+			return out, nil
+		}
+	}
+	return pair, nil
 }
 
 // compareExpr is a comparison of two values of one type. It is a type of its own
@@ -293,7 +314,11 @@ func (c *compiler) distinct(n *pg.A_Expr) (Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	args, t, err := unify([]Expr{a, b})
+	args, err := blanksDoNotCount([]Expr{a, b})
+	if err != nil {
+		return nil, err
+	}
+	args, t, err := unify(args)
 	if err != nil || t == datum.JSON {
 		return nil, errSlow
 	}

@@ -85,6 +85,7 @@ func (r *rewriter) beforeExpression(n *pg.Node, e *pg.A_Expr) (after func(*pg.No
 	if err := r.unordered(e); err != nil {
 		return nil, err
 	}
+	r.blanksDoNotCount(e)
 	if err := r.comparable(e); err != nil {
 		return nil, err
 	}

@@ -301,6 +301,7 @@ func (r *rewriter) tableFunction(n *pg.Node, rf *pg.RangeFunction) (*pg.Node, *r
 	}
 	nameColumns(rf, name, cols)
 	rel := rowsOf(rf, typ, len(cols))
+	rel.scalar = len(rel.columns) == 1 && !rf.Ordinality
 	if sub := n.GetRangeSubselect(); sub != nil {
 		sub.Alias = rf.Alias
 	}
@@ -540,5 +541,6 @@ func (r *rewriter) scalarInFrom(f *pg.Node, rf *pg.RangeFunction) (*pg.Node, *re
 	if err != nil {
 		return nil, nil, err
 	}
+	rels[0].scalar = len(rels[0].columns) == 1 // none of rows comes here
 	return out, rels[0], nil
 }

@@ -66,15 +66,33 @@ func (r *rewriter) rowNamed(n *pg.Node) *relation {
 		return nil
 	}
 	rel := r.scope.relation(names[0])
-	if rel == nil || !rel.known {
+	if rel == nil || !rel.known || rel.scalar || r.hidesRelation(names[0]) {
 		return nil
 	}
+	return rel
+}
+
+// hidesRelation reports whether a name is, or may be, that of a column.
+func (r *rewriter) hidesRelation(name string) bool {
 	for s := r.scope; s != nil; s = s.parent {
-		if s.has(names[0]) || !known(s.relations) {
-			return nil
+		if s.has(name) || !known(s.relations) {
+			return true
 		}
 	}
-	return rel
+	return false
+}
+
+// scalarNamed is the function in FROM of values that are no rows that a name is of, nil: it is
+// of none. FROM jsonb_array_elements(d) e has a column value, and e is that, too.
+func (r *rewriter) scalarNamed(ref *pg.ColumnRef) *relation {
+	names, star := fieldNames(&pg.ColumnRef{Fields: ref.GetFields()})
+	if star || len(names) != 1 {
+		return nil
+	}
+	if rel := r.scope.relation(names[0]); rel != nil && rel.scalar && !r.hidesRelation(names[0]) {
+		return rel
+	}
+	return nil
 }
 
 // takeRows takes rows of a SELECT apart: fields of them, tests for NULL, and, in the result,

@@ -211,7 +211,10 @@ func (r *rewriter) setOperation(s *pg.SelectStmt) (columns, error) {
 			return columns{}, err
 		}
 		if both {
-			if m, forms[0][i], forms[1][i] = r.unites(c, right.list[i]); s.Op > pg.SetOperation_SETOP_UNION && manyScales(c, right.list[i]) {
+			if c.null && right.list[i].typ.IsInt() { // what it is united with next are integers
+				c.typ = right.list[i].typ
+			}
+			if m, forms[0][i], forms[1][i] = r.unites(c, right.list[i]); s.Op > pg.SetOperation_SETOP_UNION && (m.text || manyScales(c, right.list[i])) {
 				err := unsupported(0, "%s of numerics with scales of their own", op)
 				err.Hint = "Cast the values to numeric(precision, scale)."
 				return columns{}, err
@@ -491,7 +494,7 @@ func (r *rewriter) targets(s *pg.SelectStmt) (columns, error) {
 				c.passed, c.grown = found.passed, found.grown
 			}
 		}
-		if ref == nil || t.Name != "" {
+		if ref == nil || t.Name != "" || r.scalarNamed(ref) != nil {
 			t.Name = ident(c.name)
 		}
 		out.list = append(out.list, c)

@@ -38,8 +38,10 @@ type relation struct {
 	name    string
 	scan    *Scan // nil: derived
 	columns []column
-	known   bool   // columns are all there are
-	of      *Table // whose rows they are; nil: of none
+	known   bool // columns are all there are
+	// scalar says that it is a function of values that are no rows: its name is that of the one column.
+	scalar bool
+	of     *Table // whose rows they are; nil: of none
 }
 
 // scope is what names mean within one SELECT.
@@ -100,6 +102,7 @@ func (s *scope) find(ref *pg.ColumnRef) (column, bool) {
 		}
 		return column{}, false
 	}
+	innermost := s
 	for ; s != nil; s = s.parent {
 		hits, hit, known := 0, column{}, true
 		for _, r := range s.relations {
@@ -118,6 +121,9 @@ func (s *scope) find(ref *pg.ColumnRef) (column, bool) {
 		case hits > 0 || !known:
 			return column{}, false
 		}
+	}
+	if r := innermost.relation(name); r != nil && r.scalar {
+		return r.columns[0], true
 	}
 	return column{}, false
 }

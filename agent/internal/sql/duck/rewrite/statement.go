@@ -70,6 +70,7 @@ func Rewrite(in Input) (*Statement, error) {
 		return nil, err
 	}
 	r := &rewriter{in: in, trials: new(int), made: map[*pg.Node]bool{}, givesText: map[*pg.Node]bool{}, textual: map[*pg.Node]bool{}, digitless: map[*pg.Node]bool{}, derived: map[*pg.SelectStmt]bool{}, mayWrite: true, tries: (*rewriter).query, params: append([]datum.Type(nil), in.ParamTypes...)}
+	r.castCalls(tree.ProtoReflect())
 	r.hidden = namesIn(tree)
 	streams := tree.Op == pg.SetOperation_SETOP_NONE && len(tree.FromClause) > 0 && len(tree.SortClause)+len(tree.GroupClause)+len(tree.DistinctClause)+len(tree.WindowClause) == 0 &&
 		tree.LimitCount == nil && tree.LimitOffset == nil

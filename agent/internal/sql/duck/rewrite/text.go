@@ -95,8 +95,24 @@ func (r *rewriter) textOf(n *pg.Node, shown bool) func(*pg.Node) *pg.Node {
 	if t.Elem().IsRegistry() {
 		r.refuse(unsupported(0, "a text of %s in this statement", t.SQLName()))
 	}
+	paddedFields(r, n)
 	meaning := r.meaning(n)
 	return func(n *pg.Node) *pg.Node { return call("nd_text", n, meaning) }
+}
+
+// paddedFields gives values of char(n) in rows that are written out their blanks.
+func paddedFields(r *rewriter, n *pg.Node) {
+	for _, e := range n.GetAArrayExpr().GetElements() {
+		paddedFields(r, e)
+	}
+	fields := n.GetRowExpr().GetArgs()
+	for i, f := range fields {
+		if width := r.widthOf(f); r.typeOf(f) == datum.Bpchar && width >= 4 {
+			fields[i] = call("rpad", castTo(f, "text"), integer(int64(width-4)))
+			continue
+		}
+		paddedFields(r, f)
+	}
 }
 
 // refuse notes what has to be said of the statement where no error can be returned.

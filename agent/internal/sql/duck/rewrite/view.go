@@ -29,6 +29,7 @@ func (r *rewriter) view(table *Table, rv *pg.RangeVar) (*pg.Node, *relation, err
 	if err := expandRows(query); err != nil {
 		return nil, nil, err
 	}
+	r.castCalls(query.ProtoReflect())
 	r.mayWrite = true
 	r.derived[query] = true
 	cols, err := r.query(query, nil)

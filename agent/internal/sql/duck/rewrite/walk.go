@@ -73,6 +73,9 @@ func (r *rewriter) node(n *pg.Node) (*pg.Node, error) {
 		r.linkMembers(s, cols)
 		return n, err
 	}
+	if rel := r.scalarNamed(n.GetColumnRef()); rel != nil {
+		n = pg.MakeColumnRefNode([]*pg.Node{str(rel.name), str(rel.columns[0].name)}, n.GetColumnRef().Location)
+	}
 	if err := r.inline(n); err != nil {
 		return nil, err
 	}

@@ -28,14 +28,18 @@ func formatType() string {
 func typeName(t datum.Type) string {
 	before, after, modifier, least := t.SQLName(), "", "typmod", 0
 	switch t {
-	case datum.Varchar, datum.Bpchar:
+	case datum.Varchar:
 		modifier, least = "typmod - 4", 4
-	case datum.Numeric:
-		modifier, least = "(typmod - 4) >> 16 || ',' || ((typmod - 4) & 65535)", 4
+	case datum.Bpchar: // without a length it is another name than without a modifier
+		return "CASE WHEN typmod >= 4 THEN 'character(' || (typmod - 4) || ')' WHEN typmod IS NULL THEN 'character' ELSE 'bpchar' END"
+	case datum.Numeric: // a scale may be negative: it has eleven bits
+		modifier, least = "((typmod - 4) >> 16) & 65535 || ',' || xor((typmod - 4) & 2047, 1024) - 1024", 4
 	case datum.Timestamp, datum.Timestamptz, datum.Time, datum.Timetz:
 		before, after, _ = strings.Cut(before, " ")
 		after = " " + after
-	case datum.Bit, datum.Varbit:
+	case datum.Bit:
+		return `CASE WHEN typmod >= 0 THEN 'bit(' || typmod || ')' WHEN typmod IS NULL THEN 'bit' ELSE '"bit"' END`
+	case datum.Varbit:
 	case datum.Interval:
 		return intervalName()
 	default:
