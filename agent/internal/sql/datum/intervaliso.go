@@ -28,7 +28,7 @@ func (x *spanReader) iso(s string) error {
 		if s = rest; s != "" {
 			unit, s = s[0], s[1:]
 		}
-		done := false
+		var done bool
 		if date {
 			done, date, s, err = x.isoDate(n, fraction, unit, s, digits == 8 && !before, before)
 			before = date
