@@ -82,6 +82,8 @@ type duel struct {
 	found        map[string]*finding
 	refusedWhole []string
 	reasons      map[string]int
+	// refusals has the shortest statement that each was told of.
+	refusals map[string]string
 }
 
 // finding is a kind of difference.
@@ -123,7 +125,7 @@ func (d *duel) mark(list []*finding) {
 var ways = runs
 
 func newDuel(t *testing.T, peer, own string) *duel {
-	d := &duel{t: t, urls: []string{peer}, conns: make([]*pgconn.PgConn, 1+len(ways)), counts: map[string]int{}, found: map[string]*finding{}, reasons: map[string]int{}}
+	d := &duel{t: t, urls: []string{peer}, conns: make([]*pgconn.PgConn, 1+len(ways)), counts: map[string]int{}, found: map[string]*finding{}, reasons: map[string]int{}, refusals: map[string]string{}}
 	for range ways {
 		d.urls = append(d.urls, own)
 	}
@@ -209,7 +211,7 @@ func (d *duel) differs(s grammar.Statement, statement string) (kind string, f *f
 		case sameKind:
 		case refusedKind:
 			refused = true
-			d.reasons[shape(got.Message)]++
+			d.noteRefusal(shape(got.Message), statement)
 		case codeKind:
 			if d.ofRows(want, got, statement) {
 				continue
@@ -223,6 +225,13 @@ func (d *duel) differs(s grammar.Statement, statement string) (kind string, f *f
 		return refusedKind, nil
 	}
 	return sameKind, nil
+}
+
+func (d *duel) noteRefusal(reason, statement string) {
+	d.reasons[reason]++
+	if known, ok := d.refusals[reason]; !ok || len(statement) < len(known) {
+		d.refusals[reason] = statement
+	}
 }
 
 // scans is a line of EXPLAIN that reads a table.
@@ -301,7 +310,7 @@ func (d *duel) report(n int) {
 	d.t.Logf("refused whole: %d: %s", len(d.refusedWhole), strings.Join(d.refusedWhole, "; "))
 	var reasons []string
 	for r, times := range d.reasons {
-		reasons = append(reasons, fmt.Sprintf("%6d %s", times, r))
+		reasons = append(reasons, fmt.Sprintf("%6d %s\n         %s", times, r, d.refusals[r]))
 	}
 	slices.Sort(reasons)
 	slices.Reverse(reasons)
