@@ -45,7 +45,7 @@ func TestCheckIsSound(t *testing.T) {
 		{"create table t (a int check (nosuch(a, 'x', a > 1) > 1))", "42883 function nosuch(integer, unknown, boolean) does not exist"},
 		{"create table t (a int, b int generated always as (nosuch(a)) stored)", "42883 function nosuch(integer) does not exist"},
 		{"create table t (a int default nosuch(1))", "42883 function nosuch(integer) does not exist"},
-		{"create table t (a int check (octet_length(a::text) = 3))", "0A000 this expression in CHECK is not supported"},
+		{"create table t (a int check (a::text similar to '1'))", "0A000 this expression in CHECK is not supported"},
 		{"create table t (a timestamptz check (a > '2020-01-01'))", "0A000 a time without its time zone is not supported here"},
 		{"create table t (a timestamptz check (a > '2020-01-01 00:00:00+01'))", "CREATE TABLE"},
 		{"create table u (a int constraint k check (a > 0), constraint k check (a < 9))", `42710 check constraint "k" already exists`},

@@ -246,7 +246,8 @@ func (a *analysis) aggregate(f *pg.FuncCall, fn *function, e *expr, args []*expr
 		e.direct = args[:max(0, len(args)-len(f.AggOrder))]
 	}
 	e.kids = append(e.kids, filter)
-	e.scope = a.levelOf(e.kids)
+	e.scope = a.levelOf(slices.DeleteFunc(slices.Clone(e.kids), func(k *expr) bool { return slices.Contains(e.direct, k) }))
+	a.directOf(e)
 	e.agg = true
 	e.scope.grouped = true
 	e.kids = slices.DeleteFunc(e.kids, func(k *expr) bool { return k == nil })
@@ -286,25 +287,44 @@ func (a *analysis) ofAggregate(f *pg.FuncCall, e *expr, args []*expr) {
 	}
 }
 
+// directOf looks at direct arguments, which do not say of which query an aggregate is.
+func (a *analysis) directOf(e *expr) {
+	level := a.depth(e.scope)
+	for _, arg := range e.direct {
+		arg.each(func(k *expr) bool {
+			switch d := a.depth(k.scope); {
+			case k.variable && d >= 0 && d < level:
+				a.refuse("42803", k.at, "outer-level aggregate cannot contain a lower-level variable in its direct arguments")
+			case k.agg && d >= 0 && d <= level:
+				a.refuse("42803", k.at, "aggregate function calls cannot be nested")
+			}
+			return true
+		})
+	}
+}
+
+// depth is how many queries are between the one that is looked at and a scope; -1: the scope is of
+// a query within.
+func (a *analysis) depth(s *scope) int {
+	n := 0
+	for p := a.scope; p != nil; p = p.parent {
+		if p == s {
+			return n
+		}
+		n++
+	}
+	return -1
+}
+
 // levelOf is the query that an aggregate is of: the innermost of those whose columns it names.
 func (a *analysis) levelOf(kids []*expr) *scope {
-	depth := func(s *scope) int {
-		n := 0
-		for p := a.scope; p != nil; p = p.parent {
-			if p == s {
-				return n
-			}
-			n++
-		}
-		return -1 // of a query within
-	}
 	least, nested := -1, -1
 	var at int32
 	for _, k := range kids {
 		k.each(func(e *expr) bool {
 			d := -1
 			if e.variable || e.agg {
-				d = depth(e.scope)
+				d = a.depth(e.scope)
 			}
 			if d >= 0 && (least < 0 || d < least) {
 				least = d

@@ -214,8 +214,8 @@ func bin(_ *Env, a []datum.Datum) (datum.Datum, error) {
 
 // age is the difference in years, months and days of what the clock shows.
 func age(env *Env, a []datum.Datum) (datum.Datum, error) {
-	if datum.InfiniteTime(a[0].I) || datum.InfiniteTime(a[1].I) {
-		return datum.Datum{}, fail("0A000", "age of an infinite timestamp is not supported: look for it by isfinite")
+	if a[0].I == datum.TimestampMinusInfinty || a[1].I == datum.TimestampMinusInfinty {
+		return datum.Datum{}, fail("22008", "timestamp out of range") // the other one is the last moment that it can write
 	}
 	later, earlier, sign := wall(env, a[0]), wall(env, a[1]), int64(1)
 	if a[0].I < a[1].I {

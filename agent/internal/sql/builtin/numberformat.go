@@ -23,6 +23,9 @@ var numberFormats = []Function{
 func toChar(t datum.Type, set func(*numberFormat, datum.Datum) error) Function {
 	return Function{Name: "to_char", Args: []datum.Type{t, datum.Text}, Result: datum.Text, Eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
 		n, err := parseNumberFormat(a[1].S)
+		if err == nil && n.scientific {
+			return datum.MakeText(n.exponential(a[0])), nil
+		}
 		if err == nil && a[1].S != "" {
 			err = set(n, a[0])
 		}
@@ -53,6 +56,7 @@ type numberFormat struct {
 	signed, bracket     bool
 	minus, plus         bool
 	roman, shifts       bool
+	scientific          bool
 	digits              string // of the number, without its sign
 	of                  byte   // its sign, + or -; 0: none is written
 	spaces              int    // before its digits
@@ -118,6 +122,9 @@ func keyAt(s string) string {
 // add takes a keyword into account.
 func (n *numberFormat) add(key string) error {
 	wrong := func(message string) error { return fail("42601", "%s", message) }
+	if n.scientific && key != "EEEE" {
+		return wrong(`"EEEE" must be the last pattern used`)
+	}
 	switch key {
 	case "9", "0":
 		switch {
@@ -155,7 +162,13 @@ func (n *numberFormat) add(key string) error {
 		}
 		n.shifts = true
 	case "EEEE":
-		return fail("0A000", "EEEE in a format of numbers is not supported")
+		switch {
+		case n.scientific:
+			return wrong(`cannot use "EEEE" twice`)
+		case n.fill || n.signed || n.bracket || n.minus || n.plus || n.roman || n.shifts:
+			return wrong(`"EEEE" is incompatible with other formats`)
+		}
+		n.scientific = true
 	default:
 		return n.addSign(key, wrong)
 	}

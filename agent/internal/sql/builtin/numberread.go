@@ -22,6 +22,9 @@ var numberReads = []Function{
 		if n.roman {
 			return datum.Datum{}, fail("0A000", `"RN" not supported for input`)
 		}
+		if n.scientific {
+			return datum.Datum{}, fail("0A000", `"EEEE" not supported for input`)
+		}
 		r := &numberReader{format: n, in: a[0].S}
 		return r.read()
 	}},

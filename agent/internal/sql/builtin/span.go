@@ -130,14 +130,14 @@ func makeInterval(_ *Env, a []datum.Datum) (datum.Datum, error) {
 			seconds = a[i].F
 		}
 	}
-	micros := math.RoundToEven(seconds * float64(second))
 	if math.IsNaN(seconds) || math.IsInf(seconds, 0) {
 		return datum.Datum{}, errInterval()
 	}
-	if math.Abs(micros)+math.Abs(float64(n[4]))*float64(hour)+math.Abs(float64(n[5]))*float64(minute) >= math.MaxInt64 { // of which PostgreSQL 15 makes something
-		return datum.Datum{}, fail("0A000", "make_interval of so many hours, minutes or seconds is not supported")
+	micros := int64(math.MinInt64) // what PostgreSQL 15's conversion makes of too many
+	if f := math.RoundToEven(seconds * float64(second)); f >= math.MinInt64 && f < math.MaxInt64 {
+		micros = int64(f)
 	}
-	return interval(n[0]*12+n[1], n[2]*7+n[3], n[4]*hour+n[5]*minute+int64(micros))
+	return interval(n[0]*12+n[1], n[2]*7+n[3], n[4]*hour+n[5]*minute+micros) // sums wrap around, as there
 }
 
 // scaleInterval multiplies, or divides: what is left of a month becomes days of which it

@@ -1,7 +1,7 @@
 package builtin
 
 // functions are all by their names.
-var functions = byName(acls, arrays, texts, documents, floats, numerics, integers, buckets, moments, timeOperators, parts, spans, strs, regexps, byteas, digests, writtens, sizes, floatAggregates, intervalAggregates, numberFormats, numberReads, timeFormats, composites) //nolint:gochecknoglobals // never changed
+var functions = byName(acls, arrays, texts, documents, floats, numerics, integers, buckets, moments, timeOperators, parts, spans, strs, regexps, byteas, digests, writtens, sizes, floatAggregates, intervalAggregates, numberFormats, numberReads, timeFormats, composites, likes, orderedSets) //nolint:gochecknoglobals // never changed
 
 func byName(lists ...[]Function) map[string][]*Function {
 	out := map[string][]*Function{}

@@ -1,6 +1,7 @@
 package datum
 
 import (
+	"math"
 	"strconv"
 )
 
@@ -41,9 +42,12 @@ func appendInterval(dst []byte, d Datum) []byte {
 	micros := d.I
 	if micros < 0 {
 		dst = append(dst, '-')
+		if micros == math.MinInt64 { // which has no opposite
+			return append(dst, "2562047788:00:54.775808"...)
+		}
 		micros = -micros
 	}
-	return appendClock(dst, max(micros, 0))
+	return appendClock(dst, micros)
 }
 
 // The fields of INTERVAL 'text' HOUR TO MINUTE, as PostgreSQL numbers them in the

@@ -2,6 +2,7 @@ package queryplan
 
 import (
 	"math"
+	"slices"
 	"strconv"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -428,11 +429,40 @@ func alternatives(args []Expr) ([]Expr, datum.Type, error) {
 		case t == datum.Unknown || t == first:
 		case first == datum.Unknown:
 			first = t
-		case t.IsString() || t == datum.Float4 || first == datum.Float4:
+		case t == datum.Char || first == datum.Char:
+			return nil, 0, errSlow
+		case t.IsString() && first.IsString(): // each becomes the other by itself
+		case t.IsNumber() && first.IsNumber():
+			if first = chosenNumber(first, t); first == datum.Unknown {
+				return nil, 0, errSlow
+			}
+		case t.IsString() || first.IsString():
 			return nil, 0, errSlow
 		}
 	}
-	return unify(args)
+	if !first.IsString() && first != datum.Float4 {
+		return unify(args)
+	}
+	args = slices.Clone(args)
+	for i := range args {
+		var err error
+		if args[i], err = coerce(args[i], first); err != nil {
+			return nil, 0, err
+		}
+	}
+	return args, first, nil
+}
+
+// chosenNumber is the type of the one of two numbers that the other becomes by itself.
+func chosenNumber(a, b datum.Type) datum.Type {
+	switch {
+	case a == datum.Float8 || b == datum.Float8:
+		return datum.Float8
+	case a == datum.Float4 || b == datum.Float4:
+		return datum.Float4
+	}
+	t, _ := datum.CommonType(a, b)
+	return t
 }
 
 // unify gives all of args the type of the strongest.
@@ -472,11 +502,11 @@ func (c *compiler) caseWhen(n *pg.CaseExpr) (Expr, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !isConst(of) { // which is computed once
-			return nil, errSlow
-		}
 	}
 	e := &caseExpr{}
+	if of != nil && !isConst(of) { // which is computed once
+		e.operand, of = of, &heldExpr{of: of}
+	}
 	decided := false // a condition before is always true
 	for _, w := range n.GetArgs() {
 		when := w.GetCaseWhen()
@@ -509,8 +539,13 @@ func (c *compiler) caseWhen(n *pg.CaseExpr) (Expr, error) {
 			return nil, err
 		}
 	}
-	e.results, e.typ, err = alternatives(append(e.results, last))
-	return e, err
+	// ELSE comes first where types are chosen.
+	results, t, err := alternatives(append([]Expr{last}, e.results...))
+	if err != nil {
+		return nil, err
+	}
+	e.results, e.typ = append(results[1:], results[0]), t
+	return e, nil
 }
 
 func (c *compiler) minMax(n *pg.MinMaxExpr) (Expr, error) {

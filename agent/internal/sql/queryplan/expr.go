@@ -24,6 +24,8 @@ type Env struct {
 	// Now is when the transaction began, Statement when the statement did.
 	Now, Statement time.Time
 	Session        *Session
+	// held is the operand of the CASE whose conditions are computed.
+	held datum.Datum
 }
 
 // Session is what functions such as current_user answer.
@@ -186,7 +188,9 @@ func (e *coalesceExpr) Eval(env *Env) (datum.Datum, error) {
 
 // caseExpr is CASE WHEN ... THEN ... ELSE ... END.
 type caseExpr struct {
-	typ        datum.Type
+	typ datum.Type
+	// operand is what the conditions compare, which know it as what is held; nil: there is none.
+	operand    Expr
 	conditions []Expr
 	results    []Expr // one more than conditions: the last is ELSE
 }
@@ -194,8 +198,17 @@ type caseExpr struct {
 func (e *caseExpr) Type() datum.Type { return e.typ }
 
 func (e *caseExpr) Eval(env *Env) (datum.Datum, error) {
+	of := env
+	if e.operand != nil {
+		v, err := e.operand.Eval(env)
+		if err != nil {
+			return v, err
+		}
+		holds := *env
+		holds.held, of = v, &holds
+	}
 	for i, c := range e.conditions {
-		v, err := c.Eval(env)
+		v, err := c.Eval(of)
 		if err != nil {
 			return v, err
 		}
@@ -205,6 +218,13 @@ func (e *caseExpr) Eval(env *Env) (datum.Datum, error) {
 	}
 	return e.results[len(e.conditions)].Eval(env)
 }
+
+// heldExpr is the operand of the CASE around it.
+type heldExpr struct{ of Expr }
+
+func (e *heldExpr) Type() datum.Type { return e.of.Type() }
+
+func (e *heldExpr) Eval(env *Env) (datum.Datum, error) { return env.held, nil }
 
 // inExpr is value IN (list) or = ANY (array).
 type inExpr struct {
@@ -272,7 +292,13 @@ func children(e Expr) []Expr {
 	case *coalesceExpr:
 		return e.args
 	case *caseExpr:
-		return append(append([]Expr(nil), e.conditions...), e.results...)
+		out := append(append([]Expr(nil), e.conditions...), e.results...)
+		if e.operand != nil {
+			out = append(out, e.operand)
+		}
+		return out
+	case *heldExpr:
+		return []Expr{e.of}
 	case *inExpr:
 		out := append([]Expr{e.value}, e.list...)
 		if e.array != nil {

@@ -208,6 +208,19 @@ func unary(name string, arg Expr) (Expr, error) {
 		return fold(&fn{typ: datum.Int4, args: []Expr{arg}, strict: true, eval: func(_ *Env, v []datum.Datum) (datum.Datum, error) {
 			return datum.MakeInt(datum.Int4, int64(utf8.RuneCountInString(v[0].S))), nil
 		}})
+	case "octet_length":
+		if t := arg.Type(); t != datum.Bytea && t != datum.Bpchar { // which has its blanks
+			var err error
+			if t != datum.Unknown && !t.IsString() {
+				return nil, errSlow
+			}
+			if arg, err = coerce(arg, datum.Text); err != nil {
+				return nil, err
+			}
+		}
+		return fold(&fn{typ: datum.Int4, args: []Expr{arg}, strict: true, eval: func(_ *Env, v []datum.Datum) (datum.Datum, error) {
+			return datum.MakeInt(datum.Int4, int64(len(v[0].S))), nil
+		}})
 	case "abs":
 		if !arg.Type().IsNumber() {
 			return nil, errSlow

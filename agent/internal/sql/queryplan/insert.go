@@ -311,7 +311,8 @@ func location(n *pg.Node) int32 {
 
 // selectRows plans INSERT ... SELECT, and VALUES that Go cannot evaluate.
 func (p *Planner) selectRows(ctx context.Context, s *pg.InsertStmt, ins *Insert, targets []int) error {
-	sel := typedTargets(s.GetSelectStmt().GetSelectStmt(), ins.Table, targets)
+	sel, targets := withoutDefaults(s.GetSelectStmt().GetSelectStmt(), ins, targets)
+	sel = typedTargets(sel, ins.Table, targets)
 	p.inferTargets(sel, ins.Table, targets)
 	var source Plan
 	if err := p.query(ctx, sel, &source); err != nil {

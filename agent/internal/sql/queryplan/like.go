@@ -2,10 +2,10 @@ package queryplan
 
 import (
 	"strings"
-	"unicode/utf8"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
+	"github.com/nodedb/nodedb/agent/internal/sql/builtin"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
 
@@ -32,62 +32,28 @@ func (c *compiler) like(n *pg.A_Expr, name string) (Expr, error) {
 	}
 	negated, fold := strings.HasPrefix(name, "!"), strings.HasSuffix(name, "*")
 	return &fn{typ: datum.Bool, args: args, strict: true, eval: func(_ *Env, v []datum.Datum) (datum.Datum, error) {
-		s, pattern := v[0].S, v[1].S
-		if fold {
-			s, pattern = strings.ToLower(s), strings.ToLower(pattern)
-		}
-		ok, err := matchLike(s, pattern)
+		ok, err := builtin.Like(v[0].S, v[1].S, fold)
 		return datum.MakeBool(ok != negated), err
 	}}, nil
 }
 
-// matchLike matches % and _ with backslash as the escape, in time proportional
-// to the product of the lengths at worst.
-func matchLike(s, pattern string) (bool, error) {
-	// star and from are where to go on after the last %.
-	star, from := -1, 0
-	i, j := 0, 0
-	for i < len(s) {
-		if j < len(pattern) && pattern[j] == '%' {
-			j++
-			star, from = j, i
-			continue
-		}
-		n, m, ok, err := matchOne(s[i:], pattern[j:])
-		if err != nil {
-			return false, err
-		}
-		if ok {
-			i, j = i+n, j+m
-			continue
-		}
-		if star < 0 {
-			return false, nil
-		}
-		_, n = utf8.DecodeRuneInString(s[from:])
-		from += n
-		i, j = from, star
+// likeEach compiles LIKE ANY and ALL of an array.
+func (c *compiler) likeEach(n *pg.A_Expr, op string) (Expr, error) {
+	a, b, err := c.pair(n.GetLexpr(), n.GetRexpr())
+	if err != nil {
+		return nil, err
 	}
-	for j < len(pattern) && pattern[j] == '%' {
-		j++
+	list := datum.Text | datum.Array
+	if t := a.Type(); t != datum.Unknown && t != datum.Text && t != datum.Varchar || b.Type() != datum.Unknown && b.Type() != list {
+		return nil, errSlow
 	}
-	return j == len(pattern), nil
-}
-
-// matchOne matches one character; n and m are the bytes used of s and pattern.
-func matchOne(s, pattern string) (n, m int, ok bool, err error) {
-	if pattern == "" {
-		return 0, 0, false, nil
+	name := builtin.LikeAny
+	if n.GetKind() == pg.A_Expr_Kind_AEXPR_OP_ALL {
+		name = builtin.LikeAll
 	}
-	if pattern[0] == '_' {
-		_, n = utf8.DecodeRuneInString(s)
-		return n, 1, true, nil
+	e, ok, err := builtinCall(name, []datum.Type{datum.Text, list, datum.Text}, []Expr{a, b, &Const{Value: datum.MakeText(op)}})
+	if err == nil && !ok {
+		err = errSlow
 	}
-	if pattern[0] == '\\' {
-		if len(pattern) == 1 {
-			return 0, 0, false, &datum.Error{Code: "22025", Message: "LIKE pattern must not end with escape character"}
-		}
-		return 1, 2, s[0] == pattern[1], nil
-	}
-	return 1, 1, s[0] == pattern[0], nil
+	return e, err
 }

@@ -244,6 +244,8 @@ func (c *compiler) anyOf(n *pg.A_Expr) (Expr, error) {
 func (c *compiler) quantified(n *pg.A_Expr, op string) (Expr, error) {
 	switch op {
 	case "=", "<>", "!=", "<", "<=", ">", ">=":
+	case "~~", "!~~", "~~*", "!~~*":
+		return c.likeEach(n, op)
 	default:
 		return nil, errSlow
 	}

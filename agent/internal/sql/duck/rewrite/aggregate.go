@@ -89,7 +89,7 @@ func (r *rewriter) writtenDistinct(f *pg.FuncCall, name string, accepted bool) f
 // ofTexts is an aggregate of numbers that are texts: of a list of all of them, or, where that
 // would be one for each row of a window, of decimals with the largest scale among them.
 func (r *rewriter) ofTexts(n *pg.Node, name string, texts *pg.Node) *pg.Node {
-	if f := n.GetFuncCall(); f.Over != nil {
+	if f := n.GetFuncCall(); f.Over != nil && (name == "sum" || name == "min" || name == "max") {
 		of := func(name string, args ...*pg.Node) *pg.Node {
 			call := &pg.FuncCall{Funcname: []*pg.Node{str(name)}, Args: args, AggFilter: f.AggFilter, Over: f.Over, Funcformat: pg.CoercionForm_COERCE_EXPLICIT_CALL, Location: -1}
 			return &pg.Node{Node: &pg.Node_FuncCall{FuncCall: call}}

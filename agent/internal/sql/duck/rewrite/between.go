@@ -22,7 +22,8 @@ func (r *rewriter) expanded(e *pg.A_Expr) (*pg.Node, error) {
 		}
 	case pg.A_Expr_Kind_AEXPR_OP_ANY, pg.A_Expr_Kind_AEXPR_OP_ALL:
 		elements, ok := r.elements(e.Rexpr)
-		if !ok || len(elements) == 0 || len(elements) > maxChain || !compares(lastName(e.Name)) || !r.comparedElsewhere(append([]*pg.Node{e.Lexpr}, elements...)) {
+		if !ok || len(elements) == 0 || len(elements) > maxChain || !compares(lastName(e.Name)) ||
+			!hasWindow(e.Rexpr) && !r.comparedElsewhere(append([]*pg.Node{e.Lexpr}, elements...)) { // an array of windows the engine cannot look into
 			return nil, nil
 		}
 		kind, each := pg.BoolExprType_OR_EXPR, make([]*pg.Node, len(elements))

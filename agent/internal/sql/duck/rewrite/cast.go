@@ -283,11 +283,11 @@ func (r *rewriter) timeLiteral(to datum.Type, s string, t *pg.TypeCast) (*pg.Nod
 		d, err := r.reading().Parse(to, s)
 		return r.constantNode(datum.RoundTime(d, mods[0]), err, t.Location)
 	}
-	const exact = 6
-	if len(mods) > 1 && mods[1] < exact {
-		return nil, unsupported(t.Location, "a precision of an interval")
-	}
 	d, err := datum.ParseIntervalFields(s, mods[0])
+	const exact = 6
+	if len(mods) > 1 && mods[1] < exact && err == nil {
+		d = datum.RoundTime(d, mods[1])
+	}
 	return r.constantNode(d, err, t.Location)
 }
 
@@ -338,8 +338,14 @@ func unpadded(n *pg.Node) *pg.Node { return call("rtrim", n, text(" ")) }
 // padded is a char(n) with its blanks, which LIKE and its kin see.
 func (r *rewriter) padded(n *pg.Node) func(*pg.Node) *pg.Node {
 	width := r.widthOf(n)
-	if width < 0 || r.typeOf(n) != datum.Bpchar {
+	switch {
+	case r.typeOf(n) != datum.Bpchar:
 		return nil
+	case width < 0: // several
+		if !r.tellsBlanks(n) {
+			r.refuse(severalLengths())
+		}
+		return func(n *pg.Node) *pg.Node { return n }
 	}
 	return func(n *pg.Node) *pg.Node { return call("rpad", n, integer(int64(width-4)), text(" ")) }
 }

@@ -60,6 +60,9 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 		if err := r.opaqueCall(x.FuncCall); err != nil {
 			return nil, err
 		}
+		if after := r.orderedSet(x.FuncCall, lastName(x.FuncCall.Funcname)); after != nil {
+			return after, nil
+		}
 		if err := r.withinGroup(x.FuncCall); err != nil {
 			return nil, err
 		}
@@ -292,9 +295,6 @@ func (r *rewriter) beforeOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error)
 	}
 	switch e.Kind {
 	case pg.A_Expr_Kind_AEXPR_LIKE, pg.A_Expr_Kind_AEXPR_ILIKE:
-		if r.typeOf(e.Lexpr) == datum.Bytea || r.typeOf(e.Rexpr) == datum.Bytea {
-			return func(*pg.Node) (*pg.Node, error) { return nil, unsupported(e.Location, "LIKE of bytea") }
-		}
 		if pad := r.padded(e.Lexpr); pad != nil {
 			return func(n *pg.Node) (*pg.Node, error) {
 				n.GetAExpr().Lexpr = pad(n.GetAExpr().Lexpr)

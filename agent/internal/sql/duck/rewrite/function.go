@@ -46,6 +46,9 @@ func (r *rewriter) beforeFunction(f *pg.FuncCall) (finish, error) {
 			return &pg.Node{Node: &pg.Node_CaseExpr{CaseExpr: &pg.CaseExpr{Args: []*pg.Node{caseWhen(old, cast(integer(0), "INTEGER"))}, Location: -1}}}, nil
 		}, nil
 	}
+	if name == "age" && len(f.Args) == 1 {
+		r.sinceMidnight(f)
+	}
 	if after, err := r.jsonFunction(f); after != nil || err != nil {
 		return after, err
 	}
@@ -76,6 +79,16 @@ func (r *rewriter) beforeFunction(f *pg.FuncCall) (finish, error) {
 		return r.setInTargets(f, name, make)
 	}
 	return r.ownFunction(f, name)
+}
+
+// sinceMidnight makes age(moment) the age at the beginning of the day.
+func (r *rewriter) sinceMidnight(f *pg.FuncCall) {
+	t := "timestamptz"
+	if r.typeOf(f.Args[0]) == datum.Timestamp {
+		t = "timestamp"
+	}
+	today := &pg.Node{Node: &pg.Node_SqlvalueFunction{SqlvalueFunction: &pg.SQLValueFunction{Op: pg.SQLValueFunctionOp_SVFOP_CURRENT_DATE, Typmod: -1, Location: -1}}}
+	f.Args = []*pg.Node{castTo(today, t), f.Args[0]}
 }
 
 // extremeElsewhere is min or max of what the engine orders otherwise, or PostgreSQL has none of.
@@ -238,9 +251,6 @@ func (r *rewriter) decidedArgument(f *pg.FuncCall, name string) error {
 		}
 		if t == datum.Bytea {
 			return unsupported(f.Location, "string_agg of bytea")
-		}
-		if _, ok := r.constantValue(f.Args[len(f.Args)-1]); !ok && f.Args[len(f.Args)-1].GetParamRef() == nil {
-			return unsupported(f.Location, "string_agg with a separator that is not a constant")
 		}
 	case "array_remove", "array_append":
 		if len(f.Args) == 2 && r.typeOf(f.Args[1]) != datum.Unknown && !r.typeOf(f.Args[1]).IsArray() {
@@ -481,6 +491,9 @@ func tooNested(name string) *Error {
 // specialCount makes count(t.*) and count(t) count rows that an outer join did not
 // make up.
 func specialCount(r *rewriter, f *pg.FuncCall) (finish, error) {
+	if !f.AggDistinct {
+		r.takesText(f.Args...)
+	}
 	if len(f.Args) == 1 {
 		if ref := f.Args[0].GetColumnRef(); ref != nil {
 			names, star := fieldNames(ref)

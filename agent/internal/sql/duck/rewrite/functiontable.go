@@ -93,7 +93,7 @@ var specials = map[string]special{
 	"to_json": jsonOf, "to_jsonb": jsonOf, "row_to_json": jsonOf, "array_to_json": jsonOf,
 	"json_build_array": jsonArray, "jsonb_build_array": jsonArray, "json_build_object": jsonObject, "jsonb_build_object": jsonObject,
 	"json_object_agg": jsonObjectAgg, "jsonb_object_agg": jsonObjectAgg,
-	"sum": specialSum, "avg": specialAvg, "count": specialCount, "json_agg": jsonAgg, "jsonb_agg": jsonAgg,
+	"string_agg": specialStringAgg, "sum": specialSum, "avg": specialAvg, "count": specialCount, "json_agg": jsonAgg, "jsonb_agg": jsonAgg,
 	"now": specialNow, "transaction_timestamp": specialNow, "statement_timestamp": specialNow, "pg_postmaster_start_time": serverStart, "pg_conf_load_time": serverStart,
 	"extract": specialExtract, "date_part": specialExtract,
 	"substring": specialSubstring, "substr": specialSubstring,

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/cockroachdb/apd/v3"
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/builtin"
@@ -31,7 +32,7 @@ func (r *rewriter) writes(n *pg.Node) bool {
 		return false
 	}
 	if v, ok := r.constantValue(n); ok {
-		return !v.Null && v.Type == datum.Numeric && int(-v.D.Exponent) >= frame.NumericScale
+		return !v.Null && v.Type == datum.Numeric && (beyondDecimal(v.D) || int(-v.D.Exponent) >= frame.NumericScale)
 	}
 	switch x := n.GetNode().(type) {
 	case *pg.Node_ColumnRef:
@@ -61,6 +62,15 @@ func (r *rewriter) writes(n *pg.Node) bool {
 		return ok && x.SubLink.SubLinkType == pg.SubLinkType_EXPR_SUBLINK && c.text
 	}
 	return false
+}
+
+// beyondDecimal reports whether a number is none of the engine's decimals, whatever their scale.
+func beyondDecimal(d *apd.Decimal) bool {
+	if d.Form != apd.Finite {
+		return true
+	}
+	whole := max(int(d.NumDigits())+int(d.Exponent), 0)
+	return whole+max(int(-d.Exponent), 0) > frame.MaxDecimalWidth
 }
 
 func (r *rewriter) writesCall(f *pg.FuncCall) bool {
@@ -156,7 +166,7 @@ func (r *rewriter) scaleOf(n *pg.Node) int {
 	if r.typeOf(n).IsInt() {
 		return 0
 	}
-	if v, ok := r.constantValue(n); ok && v.Type == datum.Numeric && !v.Null && v.D != nil {
+	if v, ok := r.constantValue(n); ok && v.Type == datum.Numeric && !v.Null && v.D != nil && v.D.Form == apd.Finite {
 		return max(int(-v.D.Exponent), 0)
 	}
 	switch x := n.GetNode().(type) {
@@ -240,6 +250,9 @@ func (r *rewriter) textualOperator(n *pg.Node, e *pg.A_Expr) finish {
 	if e.Kind == pg.A_Expr_Kind_AEXPR_NULLIF && r.textual[n] && r.writes(n) {
 		return r.writtenNullif(e)
 	}
+	if e.Kind == pg.A_Expr_Kind_AEXPR_DISTINCT || e.Kind == pg.A_Expr_Kind_AEXPR_NOT_DISTINCT {
+		return r.writtenDistinctFrom(e)
+	}
 	if e.Kind != pg.A_Expr_Kind_AEXPR_OP || e.Rexpr == nil {
 		return nil
 	}
@@ -279,6 +292,20 @@ func (r *rewriter) textualOperator(n *pg.Node, e *pg.A_Expr) finish {
 	}
 }
 
+// writtenDistinctFrom is IS DISTINCT FROM of numbers of which one is written; nil: none is.
+func (r *rewriter) writtenDistinctFrom(e *pg.A_Expr) finish {
+	exact := func(n *pg.Node) bool { return r.typeOf(n).IsInt() || r.typeOf(n) == datum.Numeric }
+	if !exact(e.Lexpr) || !exact(e.Rexpr) || !r.writes(e.Lexpr) && !r.writes(e.Rexpr) {
+		return nil
+	}
+	a, b := r.writtenText(e.Lexpr), r.writtenText(e.Rexpr)
+	return func(n *pg.Node) (*pg.Node, error) {
+		e := n.GetAExpr()
+		e.Lexpr, e.Rexpr = r.orderKey(a(e.Lexpr)), r.orderKey(b(e.Rexpr))
+		return r.operator(n, e)
+	}
+}
+
 // writtenNullif is NULLIF of a number that is a text.
 func (r *rewriter) writtenNullif(e *pg.A_Expr) finish {
 	a, b := r.writtenText(e.Lexpr), r.writtenText(e.Rexpr)
@@ -293,6 +320,9 @@ func (r *rewriter) writtenNullif(e *pg.A_Expr) finish {
 // writtenAlternatives gives the results of CASE and the like as texts; nil: they are not
 // written.
 func (r *rewriter) writtenAlternatives(n *pg.Node) finish {
+	if r.blanks[n] {
+		return r.extremeBlanks(len(n.GetMinMaxExpr().Args))
+	}
 	if m := n.GetMinMaxExpr(); m != nil && r.typeOf(n) == datum.JSONB && len(m.Args) <= builtin.MaxArgs {
 		return r.extreme(datum.JSONB, "JSON", r.textsOf(m.Args, false))
 	}

@@ -154,6 +154,9 @@ func likeOperator(n *pg.Node, op string, e *pg.A_Expr) *pg.Node {
 // builtin.
 func (r *rewriter) patternOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error) {
 	op := lastName(e.Name)
+	if strings.Contains(op, "~~") {
+		return r.likeElsewhere(e, op)
+	}
 	function, option := builtin.MatchesRegex, ""
 	switch {
 	case e.Kind == pg.A_Expr_Kind_AEXPR_SIMILAR:

@@ -33,14 +33,17 @@ type rewriter struct {
 	// derived are queries of FROM or WITH.
 	derived  map[*pg.SelectStmt]bool
 	mayWrite bool
+	// blanks are GREATEST and LEAST of values of char(n) with their blanks.
+	blanks map[*pg.Node]bool
 	// keyed are numerics in whose places their order keys stand, once they are written by this.
 	keyed map[*pg.Node]func(*pg.Node) *pg.Node
 	// accepts says so of the expression that before looks at.
 	accepts bool
 	// views counts those that were expanded, inView those that stand within each other.
 	views, inView int
-	// inlined counts the calls of functions that were put in.
-	inlined int
+	// inlined counts the calls of functions that were put in, outers the items of FROM that
+	// bring in columns of queries around.
+	inlined, outers int
 	// members are columns that have to be one of what a query gives.
 	members map[*pg.SelectStmt]column
 	// seeds are told the columns of the first part of a recursive query: the second knows
@@ -361,6 +364,7 @@ func (r *rewriter) values(s *pg.SelectStmt) (columns, error) {
 			}
 		}
 	}
+	r.valuesWithBlanks(s, out)
 	for _, row := range s.ValuesLists {
 		for k, n := range row.GetList().GetItems() {
 			if k < len(typed) {
@@ -406,7 +410,7 @@ func (r *rewriter) block(s *pg.SelectStmt) (columns, error) {
 		return columns{}, err
 	}
 	r.scope.filled = filled
-	if err := r.takeRows(s, filled); err != nil {
+	if err := cmp.Or(r.outerInSets(s), r.outerInWindows(s), r.takeRows(s, filled)); err != nil {
 		return columns{}, err
 	}
 	r.spellCalls(s)
@@ -437,6 +441,7 @@ func (r *rewriter) block(s *pg.SelectStmt) (columns, error) {
 	r.dependent(s, out)
 	r.mayWrite = mayWrite
 	r.writesTargets(s, out)
+	r.showBlanks(s, out)
 	r.mayWrite = false
 	if err := positions(s.GroupClause, "GROUP BY", out); err != nil {
 		return columns{}, err

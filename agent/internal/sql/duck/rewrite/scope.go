@@ -17,6 +17,7 @@ type column struct {
 	notNull  bool
 	written  bool // a part of a json
 	text     bool // a numeric that is a text to the engine
+	blanks   bool // a char(n) whose values have their blanks
 	lossy    bool // an array of numerics whose scales the engine does not keep
 	null     bool // NULL itself
 	scale    int  // how many digits behind the point all values of a numeric have, -1: unknown

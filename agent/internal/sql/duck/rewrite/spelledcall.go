@@ -8,11 +8,11 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
-	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
 // spellCalls has calls that the engine has not be those that it has: of the first and the last
-// value of an enum, texts of enums, and aggregates of bytes as their digits.
+// value of an enum, texts of enums, aggregates of bytes as their digits, and ranks of rows that are
+// none as numbers of those before them.
 func (r *rewriter) spellCalls(s *pg.SelectStmt) {
 	lists := [][]*pg.Node{s.TargetList, {s.WhereClause}, {s.HavingClause}, s.GroupClause, s.SortClause, s.DistinctClause, s.WindowClause}
 	for _, l := range lists {
@@ -31,14 +31,21 @@ func (r *rewriter) spell(m protoreflect.Message) {
 		return
 	}
 	children(m, r.spell)
+	if w, ok := m.Interface().(*pg.WindowDef); ok {
+		r.spellFrame(w)
+		return
+	}
 	n, ok := m.Interface().(*pg.Node)
+	if c := n.GetTypeCast(); ok && c != nil {
+		r.spellArray(c)
+	}
 	f := n.GetFuncCall()
-	if !ok || f == nil || len(f.Args) == 0 || len(f.Funcname) > 1 && f.Funcname[0].GetString_().GetSval() != "pg_catalog" {
+	if !ok || f == nil || len(f.Args) == 0 && !f.AggWithinGroup || len(f.Funcname) > 1 && f.Funcname[0].GetString_().GetSval() != "pg_catalog" {
 		return
 	}
 	switch name := lastName(f.Funcname); name {
 	case "enum_first", "enum_last", "enum_range":
-		if out := enumBounds(name, f, r.typeOf(f.Args[0])); out != nil {
+		if out := r.enumBounds(name, f); out != nil {
 			n.Node = out.Node
 		}
 	case "concat", "concat_ws", "format", "num_nulls", "num_nonnulls":
@@ -47,58 +54,44 @@ func (r *rewriter) spell(m protoreflect.Message) {
 				f.Args[i] = castTo(a, "text")
 			}
 		}
+	case "rank", "dense_rank", "percent_rank", "cume_dist":
+		if out := hypothetical(name, f); out != nil && !r.ofAround(f) {
+			n.Node = out.Node
+		}
 	case "string_agg":
-		if separator, ok := r.bytesBetween(f); ok {
+		if separator := r.bytesBetween(f); separator != nil {
 			n.Node = digitsOf(f, separator).Node
 		}
 	}
 }
 
-// enumBounds is enum_first and the like of a column or a constant, of which only the type counts;
-// nil: it is none, or its argument may fail.
-func enumBounds(name string, f *pg.FuncCall, t datum.Type) *pg.Node {
-	if len(f.Args) != 1 || !t.IsEnum() || f.Args[0].GetColumnRef() == nil && f.Args[0].GetTypeCast().GetArg().GetAConst() == nil || len(t.EnumType().Labels) == 0 {
-		return nil
-	}
-	labels := t.EnumType().Labels
-	of := func(label string) *pg.Node { return castTo(text(label), syntax.EnumTypeName(uint32(t))) }
-	switch name {
-	case "enum_first":
-		return of(labels[0].Name)
-	case "enum_last":
-		return of(labels[len(labels)-1].Name)
-	}
-	all := &pg.A_ArrayExpr{Location: -1}
-	for _, l := range labels {
-		all.Elements = append(all.Elements, of(l.Name))
-	}
-	return &pg.Node{Node: &pg.Node_AArrayExpr{AArrayExpr: all}}
-}
-
-// bytesBetween is the separator of a string_agg of bytes.
-func (r *rewriter) bytesBetween(f *pg.FuncCall) ([]byte, bool) {
+// bytesBetween is the digits of the separator of a string_agg of bytes; nil: it is one of texts.
+func (r *rewriter) bytesBetween(f *pg.FuncCall) *pg.Node {
 	if len(f.Args) != 2 || r.typeOf(f.Args[0]) != datum.Bytea && r.typeOf(f.Args[1]) != datum.Bytea {
-		return nil, false
+		return nil
 	}
 	between := f.Args[1]
 	if c := between.GetTypeCast(); c != nil && len(c.TypeName.GetArrayBounds()) == 0 {
 		between = c.Arg
 	}
 	s, isText := literal(between)
-	d, err := datum.ParseText(datum.Bytea, s, nil)
-	return []byte(d.S), isText && err == nil
+	if d, err := datum.ParseText(datum.Bytea, s, nil); isText && err == nil {
+		return text(hex.EncodeToString([]byte(d.S)))
+	}
+	return hexDigits(f.Args[1])
 }
+
+func hexDigits(n *pg.Node) *pg.Node { return call("encode", castTo(n, "bytea"), text("hex")) }
 
 // digitsOf is a string_agg of bytes by their hexadecimal digits, which are in the order of the
 // bytes.
-func digitsOf(f *pg.FuncCall, separator []byte) *pg.Node {
-	digits := func(n *pg.Node) *pg.Node { return call("encode", castTo(n, "bytea"), text("hex")) }
+func digitsOf(f *pg.FuncCall, separator *pg.Node) *pg.Node {
 	for _, n := range f.AggOrder {
 		if by := n.GetSortBy(); f.AggDistinct && proto.Equal(placeless(by.Node), placeless(f.Args[0])) {
-			by.Node = digits(by.Node)
+			by.Node = hexDigits(by.Node)
 		}
 	}
-	f.Args = []*pg.Node{digits(f.Args[0]), text(hex.EncodeToString(separator))}
+	f.Args = []*pg.Node{hexDigits(f.Args[0]), separator}
 	f.Location = -1
 	return call("decode", &pg.Node{Node: &pg.Node_FuncCall{FuncCall: f}}, text("hex"))
 }

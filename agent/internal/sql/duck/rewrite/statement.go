@@ -102,10 +102,8 @@ func Rewrite(in Input) (*Statement, error) {
 	if columns.known {
 		s.Records = r.records
 		for _, c := range columns.list {
-			if c.typ == datum.Bpchar && c.modifier <= 0 && c.scan == nil {
-				err := unsupported(0, "a char(n) of several lengths")
-				err.Hint = "Cast the values to one char(n), or to text."
-				return nil, err
+			if c.typ == datum.Bpchar && c.modifier <= 0 && c.scan == nil && !c.blanks {
+				return nil, severalLengths()
 			}
 		}
 		s.Columns = make([]Column, len(columns.list))

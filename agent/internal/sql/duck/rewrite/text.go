@@ -78,6 +78,12 @@ func (r *rewriter) textOf(n *pg.Node, shown bool) func(*pg.Node) *pg.Node {
 		r.takesText(n)
 		return func(n *pg.Node) *pg.Node { return cast(n, "VARCHAR") }
 	}
+	if shown && t == datum.Bpchar && r.widthOf(n) < 0 {
+		if !r.tellsBlanks(n) {
+			r.refuse(severalLengths())
+		}
+		return func(n *pg.Node) *pg.Node { return cast(n, "VARCHAR") }
+	}
 	switch {
 	case isText, n.GetParamRef() != nil && !t.IsArray(), n.GetAConst().GetIsnull(), t == datum.Bpchar && !shown,
 		t.IsString() && t != datum.Bpchar, t.IsInt(), t == datum.OID, t == datum.UUID, t == datum.Bool && !shown, t.IsVector(), t.IsNumbered() && !t.IsRegistry(), t >= datum.Tid && t <= datum.AnyArray:
@@ -167,6 +173,9 @@ func (r *rewriter) asJSON(n *pg.Node) func(*pg.Node) *pg.Node {
 	r.paramIs(n, datum.Text)
 	if r.writes(n) {
 		r.takesText(n)
+	}
+	if r.typeOf(n) == datum.Bpchar && r.widthOf(n) < 0 && !r.tellsBlanks(n) {
+		r.refuse(severalLengths())
 	}
 	r.namedFields(n)
 	meaning := r.meaning(n)

@@ -91,6 +91,9 @@ func (r *rewriter) node(n *pg.Node) (*pg.Node, error) {
 	if err := r.listsKeepDigits(n); err != nil {
 		return nil, err
 	}
+	if constant, _ := r.manyDigits(n); constant != nil {
+		return constant, nil
+	}
 	after, err := r.before(n)
 	if err != nil {
 		return nil, err

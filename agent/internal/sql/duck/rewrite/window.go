@@ -4,6 +4,8 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
 
 // splitDefaults makes lag(x, n, d) and lead a CASE of d, where there is no such row, and
@@ -29,4 +31,39 @@ func takesDefault(f *pg.FuncCall) bool {
 	name := lastName(f.GetFuncname())
 	return f.GetOver() != nil && len(f.GetArgs()) == 3 && (name == "lag" || name == "lead") &&
 		f.Args[0].GetAConst() == nil && f.Args[1].GetAConst().GetVal() != nil // a NULL has NULL
+}
+
+// frameOfRange is the bit of a frame's options that says RANGE.
+const frameOfRange = 0x2
+
+// spellFrame gives the offsets of a frame by RANGE of times the type interval, and has dates be
+// ordered as the timestamps that they become with one.
+func (r *rewriter) spellFrame(w *pg.WindowDef) {
+	if w.FrameOptions&frameOfRange == 0 || w.StartOffset == nil && w.EndOffset == nil || len(w.OrderClause) != 1 {
+		return
+	}
+	by := w.OrderClause[0].GetSortBy()
+	switch t := r.typeOf(by.Node); {
+	case t == datum.Interval || t == datum.Time || t == datum.Timetz:
+		r.refuse(unsupported(w.Location, "a frame by RANGE of %s", t.SQLName()))
+		return
+	case t == datum.Date:
+		by.Node = castTo(by.Node, "timestamp")
+	case !t.IsDateTime():
+		return
+	}
+	for _, offset := range []**pg.Node{&w.StartOffset, &w.EndOffset} {
+		if _, isText := literal(*offset); isText {
+			*offset = castTo(*offset, "interval")
+		}
+	}
+}
+
+// hasWindow reports whether there is a window function in an expression.
+func hasWindow(n *pg.Node) bool {
+	found := n.GetFuncCall().GetOver() != nil
+	if n != nil {
+		visit(n.ProtoReflect(), func(n *pg.Node) { found = found || n.GetFuncCall().GetOver() != nil })
+	}
+	return found
 }

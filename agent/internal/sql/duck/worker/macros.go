@@ -24,9 +24,12 @@ func macros() []string {
 
 		`nd_substring_from(s, start) AS substring(s, greatest(start, 1))`,
 		// Positions before the first character count: substring('abc', 0, 2) is 'a'.
-		`nd_substring(s, start, n) AS list_transform([{'b': start, 'n': n}], lambda p:
+		`nd_substring(s, start, n) AS list_transform([{'s': s, 'b': start, 'n': n}], lambda p:
 			CASE WHEN p.n < 0 THEN error('ND22011 negative substring length not allowed')
-			ELSE substring(s, greatest(p.b, 1), greatest(p.b + p.n - greatest(p.b, 1), 0)) END)[1]`,
+			ELSE substring(p.s, greatest(p.b, 1), greatest(p.b + p.n - greatest(p.b, 1), 0)) END)[1]`,
+		// What string_agg makes of its values, each with a separator of its own.
+		`nd_joined(l) AS list_aggregate(list_transform(list_filter(l, lambda p: p.v IS NOT NULL),
+			lambda p, i: CASE WHEN i = 1 THEN p.v ELSE coalesce(p.s, '') || p.v END), 'string_agg', '')`,
 
 		`nd_json_list(a, meaning) AS list_transform(a, lambda v: coalesce(CAST(nd_json(v, meaning) AS VARCHAR), 'null'))`,
 		`nd_line(j) AS chr(10) || ' ' || j`,
@@ -37,14 +40,14 @@ func macros() []string {
 			coalesce(keys[list_position(names, v)], CAST(error(concat(wrong, '"', v, '"')) AS BLOB)) END)`,
 		`nd_labels(a, keys, names) AS list_transform(a, lambda v: names[list_position(keys, v)])`,
 		`nd_array_length(a) AS CAST(nullif(len(a), 0) AS INTEGER)`,
-		`nd_array_remove(a, x) AS list_transform([x], lambda v: list_filter(a, lambda e: e IS DISTINCT FROM v))[1]`,
+		`nd_array_remove(a, x) AS list_transform([{'a': a, 'x': x}], lambda p: list_filter(p.a, lambda e: e IS DISTINCT FROM p.x))[1]`,
 		`nd_option_names(a) AS list_transform(CAST(a AS VARCHAR[]), lambda o: split_part(o, '=', 1))`,
 		`nd_option_values(a) AS list_transform(CAST(a AS VARCHAR[]), lambda o: CASE WHEN contains(o, '=') THEN substring(o, strpos(o, '=') + 1) END)`,
 		`nd_expand_array(a) AS list_transform(a, lambda v, i: {'x': v, 'n': i})`,
 		`nd_subscripts(a, d) AS CASE WHEN d = 1 THEN CAST(generate_series(1, len(a)) AS INTEGER[]) END`,
 		`nd_vector_subscripts(a, d) AS CASE WHEN d = 1 THEN CAST(generate_series(0, len(a) - 1) AS INTEGER[]) END`,
 		// A null is in no array, not even in one with nulls.
-		`nd_list_contains(a, b) AS list_transform([b], lambda v: list_has_all(a, v) AND list_aggregate(v, 'count') = len(v))[1]`,
+		`nd_list_contains(a, b) AS list_transform([{'a': a, 'b': b}], lambda p: list_has_all(p.a, p.b) AND list_aggregate(p.b, 'count') = len(p.b))[1]`,
 
 		// To the engine two nulls make an empty one.
 		`nd_list_concat(a, b) AS list_transform([{'a': a, 'b': b}], lambda p: CASE WHEN p.a IS NULL THEN p.b ELSE list_concat(p.a, p.b) END)[1]`,
