@@ -298,7 +298,7 @@ func decodeEscape(s []byte) ([]byte, error) {
 		case s[i] != '\\':
 			out = append(out, s[i])
 		case octal(i+1, '3') && octal(i+2, '7') && octal(i+3, '7'):
-			out = append(out, (s[i+1]-'0')<<6|(s[i+2]-'0')<<3|s[i+3]-'0')
+			out = append(out, (s[i+1]-'0')<<6|(s[i+2]-'0')<<3|(s[i+3]-'0'))
 			i += 3
 		case i+1 < len(s) && s[i+1] == '\\':
 			out = append(out, '\\')

@@ -31,7 +31,7 @@ func (p *Planner) Failure(q *syntax.Query) error {
 		k.clause(s.GetReturningList())
 		k.joins(s.GetFromClause())
 		k.clause([]*pg.Node{s.GetWhereClause()})
-		k.derived(s.GetFromClause())
+		k.derived(s.GetFromClause(), false)
 	case q.Delete != nil:
 		s := proto.CloneOf(q.Delete)
 		k.clause(s.GetWithClause().GetCtes())
@@ -39,7 +39,7 @@ func (p *Planner) Failure(q *syntax.Query) error {
 		k.clause(s.GetReturningList())
 		k.joins(s.GetUsingClause())
 		k.clause([]*pg.Node{s.GetWhereClause()})
-		k.derived(s.GetUsingClause())
+		k.derived(s.GetUsingClause(), false)
 	}
 	return fails
 }
@@ -187,7 +187,6 @@ func (k *folding) assigned(n *pg.Node, column *catalog.Column) {
 
 // FailsToAssign reports whether a constant cannot become the value of a column.
 func (p *Plan) FailsToAssign() bool {
-	fails := func(e Expr) bool { _, ok := e.(*failing); return ok }
 	set := func(a Assignment) bool { return fails(a.Value) }
 	if c := p.Change; c != nil && slices.ContainsFunc(c.Set, set) {
 		return true

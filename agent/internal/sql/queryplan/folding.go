@@ -30,6 +30,8 @@ type folding struct {
 	// PostgreSQL plans behind them.
 	dead  map[*pg.Node]bool
 	later []*pg.SubLink
+	// done are expressions that were looked at.
+	done map[*pg.Node]bool
 	// only says that nothing but what fails is asked for.
 	only bool
 }
@@ -54,7 +56,7 @@ func (p *Planner) folding(fails *error) *folding {
 		t, modifier, err := catalog.ResolveType(name)
 		return catalog.Resolved{Type: t, Modifier: modifier}, err
 	}
-	return &folding{functions: p.Functions, fails: fails, dead: map[*pg.Node]bool{}, compiler: &compiler{params: &Params{}, elsewhere: true, typ: typ}}
+	return &folding{functions: p.Functions, fails: fails, dead: map[*pg.Node]bool{}, done: map[*pg.Node]bool{}, compiler: &compiler{params: &Params{}, elsewhere: true, typ: typ}}
 }
 
 // message looks for expressions below m.
@@ -77,7 +79,7 @@ func (k *folding) message(m protoreflect.Message) {
 		}
 		return
 	case *pg.FuncCall:
-		if x.GetAggWithinGroup() {
+		if x.GetAggWithinGroup() && !k.only { // the engine asks for constants of their types
 			return
 		}
 		k.below(m)
@@ -121,7 +123,11 @@ func (k *folding) subqueries() {
 	later := k.later
 	k.later = nil
 	for _, x := range later {
-		k.inner(x.GetSubselect().GetSelectStmt(), x.GetSubLinkType() == pg.SubLinkType_EXISTS_SUBLINK)
+		if s := x.GetSubselect().GetSelectStmt(); x.GetSubLinkType() == pg.SubLinkType_EXISTS_SUBLINK {
+			k.exists(s)
+		} else {
+			k.inner(s, false)
+		}
 	}
 }
 
@@ -135,18 +141,74 @@ func (k *folding) inner(s *pg.SelectStmt, unread bool) {
 		k.query(s)
 		return
 	}
-	if s.GetOp() != pg.SetOperation_SETOP_NONE || len(s.GetValuesLists()) > 0 {
+	switch {
+	case s.GetOp() != pg.SetOperation_SETOP_NONE && !appends(s), plainDistinct(s), len(s.GetValuesLists()) > 1:
+		k.query(s) // which computes all that it has
+		return
+	case s.GetOp() != pg.SetOperation_SETOP_NONE || len(s.GetValuesLists()) > 0:
 		k.apart(s.ProtoReflect())
 		return
 	}
+	k.narrowed(s, func(n *pg.Node) bool { return named(s, n) })
+}
+
+// exists looks for expressions in the query of EXISTS, of which PostgreSQL takes away all that does
+// not decide whether there are rows.
+func (k *folding) exists(s *pg.SelectStmt) {
+	if s.GetOp() != pg.SetOperation_SETOP_NONE || len(s.GetValuesLists()) > 0 {
+		k.inner(s, true)
+		return
+	}
+	k.narrowed(s, func(*pg.Node) bool { return false })
+}
+
+// narrowed looks for expressions in a query, of whose columns only some are computed in any case.
+func (k *folding) narrowed(s *pg.SelectStmt, computed func(*pg.Node) bool) {
 	list := s.TargetList
-	s.TargetList = nil
+	var first, rest []*pg.Node
+	for _, n := range list {
+		if computed(n) {
+			first = append(first, n)
+		} else {
+			rest = append(rest, n)
+		}
+	}
+	s.TargetList = first
 	k.query(s)
 	s.TargetList = list
 	was := k.aside
 	k.aside = true
-	k.clause(list)
+	k.clause(rest)
 	k.aside = was
+}
+
+// named reports whether ORDER BY or GROUP BY of a query says by the number or the name of a column
+// that it is needed.
+func named(s *pg.SelectStmt, column *pg.Node) bool {
+	at := slices.Index(s.GetTargetList(), column)
+	is := func(n *pg.Node) bool {
+		if i := n.GetAConst().GetIval(); i != nil {
+			return int(i.GetIval()) == at+1
+		}
+		name := columnName(n)
+		return len(name) == 1 && name[0] == column.GetResTarget().GetName()
+	}
+	return slices.ContainsFunc(s.GetGroupClause(), is) ||
+		slices.ContainsFunc(s.GetSortClause(), func(n *pg.Node) bool { return is(n.GetSortBy().GetNode()) })
+}
+
+// appends reports whether a set operation has a UNION ALL, whose sides PostgreSQL plans by themselves.
+func appends(s *pg.SelectStmt) bool {
+	if s.GetOp() == pg.SetOperation_SETOP_NONE {
+		return false
+	}
+	return s.GetOp() == pg.SetOperation_SETOP_UNION && s.GetAll() || appends(s.GetLarg()) || appends(s.GetRarg())
+}
+
+// plainDistinct reports whether a query is SELECT DISTINCT without ON.
+func plainDistinct(s *pg.SelectStmt) bool {
+	d := s.GetDistinctClause()
+	return len(d) == 1 && d[0].GetNode() == nil
 }
 
 // apart looks for expressions that may not be computed.
@@ -200,7 +262,7 @@ func (k *folding) query(s *pg.SelectStmt) {
 	}
 	k.clause([]*pg.Node{s.GetLimitOffset(), s.GetLimitCount()})
 	k.clause(s.GetValuesLists())
-	k.derived(s.GetFromClause())
+	k.derived(s.GetFromClause(), k.empty(s))
 	k.later = outer
 }
 
@@ -235,19 +297,38 @@ func (k *folding) joins(l []*pg.Node) {
 	}
 }
 
-// derived looks at the queries of FROM.
-func (k *folding) derived(l []*pg.Node) {
+// empty reports whether the only item of FROM is not read, as WHERE is never true: PostgreSQL does
+// not plan it then.
+func (k *folding) empty(s *pg.SelectStmt) bool {
+	if len(s.GetFromClause()) != 1 || s.GetFromClause()[0].GetJoinExpr() != nil || s.GetWhereClause() == nil {
+		return false
+	}
+	v, ok := k.valueOf(s.GetWhereClause())
+	return ok && !isTrue(v)
+}
+
+// derived looks at the queries of FROM, of which PostgreSQL computes VALUES alone if they are not
+// read.
+func (k *folding) derived(l []*pg.Node, unread bool) {
 	for _, n := range l {
 		if j := n.GetJoinExpr(); j != nil {
-			k.derived([]*pg.Node{j.GetLarg(), j.GetRarg()})
-		} else if r := n.GetRangeSubselect(); r != nil {
-			k.inner(r.GetSubquery().GetSelectStmt(), true)
+			k.derived([]*pg.Node{j.GetLarg(), j.GetRarg()}, unread)
+		} else if s := n.GetRangeSubselect().GetSubquery().GetSelectStmt(); s == nil {
+			continue
+		} else if unread && len(s.GetValuesLists()) <= 1 {
+			k.apart(s.ProtoReflect())
+		} else {
+			k.inner(s, true)
 		}
 	}
 }
 
 // node puts the value of n in its place, or those of what it is made of.
 func (k *folding) node(n *pg.Node) {
+	if k.done[n] {
+		return
+	}
+	k.done[n] = true
 	if k.dead[n] {
 		was := k.aside
 		k.aside = true
@@ -272,7 +353,7 @@ func (k *folding) node(n *pg.Node) {
 // computes reports whether the compiler has functions of a name that have one value for constants.
 func computes(name string) bool {
 	switch name {
-	case "length", "char_length", "character_length", "abs":
+	case "length", "char_length", "character_length", "octet_length", "abs":
 		return true
 	}
 	return builtin.Known(name) || builtin.ArrayFunctions[name] != "" || len(jsonb.Named(name)) > 0 || plainTexts[name] != nil
@@ -450,6 +531,12 @@ func settled(e Expr) Expr {
 func nullConst(e Expr) bool {
 	k, ok := e.(*Const)
 	return ok && k.Value.Null
+}
+
+// fails reports whether e is what constants cannot make.
+func fails(e Expr) bool {
+	_, ok := e.(*failing)
+	return ok
 }
 
 // late reports whether PostgreSQL computes a part of e when rows are there.

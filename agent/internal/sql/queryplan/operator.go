@@ -1,6 +1,7 @@
 package queryplan
 
 import (
+	"errors"
 	"slices"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -112,12 +113,15 @@ func compare(name string, a, b Expr) (Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	args, t, err := unify(args)
+	args, t, err := sides(args)
 	if err != nil {
 		return nil, err
 	}
 	if t.Elem() == datum.JSON {
 		return nil, errSlow
+	}
+	if nullConst(a) && !fails(b) || nullConst(b) && !fails(a) { // what they are compared as is not computed
+		return &Const{Value: datum.MakeNull(datum.Bool)}, nil
 	}
 	return &compareExpr{op: name, left: args[0], right: args[1], typ: t}, nil
 }
@@ -137,6 +141,55 @@ func blanksDoNotCount(pair []Expr) ([]Expr, error) {
 		}
 	}
 	return pair, nil
+}
+
+// sides gives values that are compared one type. A date that no timestamp is equal to lies before
+// or behind all of them: PostgreSQL compares them as they are.
+func sides(args []Expr) ([]Expr, datum.Type, error) {
+	t := datum.Date
+	for _, a := range args {
+		if of := a.Type(); of == datum.Timestamptz || of == datum.Timestamp && t == datum.Date {
+			t = of
+		}
+	}
+	args = slices.Clone(args)
+	for i, a := range args {
+		if a.Type() == datum.Date && t != datum.Date {
+			args[i] = clamped(a, t)
+		}
+	}
+	return unify(args)
+}
+
+// clamped is a date as a timestamp to be compared.
+func clamped(e Expr, t datum.Type) Expr {
+	beyond := func(d datum.Datum) datum.Datum {
+		if d.I < 0 {
+			return datum.MakeInt(t, datum.TimestampMinusInfinty+1)
+		}
+		return datum.MakeInt(t, datum.TimestampInfinity-1)
+	}
+	out, err := coerce(e, t)
+	if err != nil {
+		return e
+	}
+	switch out := out.(type) {
+	case *failing:
+		if k, ok := e.(*Const); ok {
+			return &Const{Value: beyond(k.Value), position: k.position}
+		}
+	case *fn:
+		compared := *out
+		compared.eval = func(env *Env, a []datum.Datum) (datum.Datum, error) {
+			v, err := out.eval(env, a)
+			if wrong := (*datum.Error)(nil); errors.As(err, &wrong) && wrong.Code == "22008" {
+				return beyond(a[0]), nil
+			}
+			return v, err
+		}
+		return &compared
+	}
+	return out
 }
 
 // compareExpr is a comparison of two values of one type. It is a type of its own
@@ -202,7 +255,7 @@ func (c *compiler) among(value *pg.Node, list []*pg.Node) ([]Expr, datum.Type, e
 	if err != nil {
 		return nil, datum.Unknown, err
 	}
-	return unify(append([]Expr{first}, items...))
+	return sides(append([]Expr{first}, items...))
 }
 
 func (c *compiler) anyOf(n *pg.A_Expr) (Expr, error) {
@@ -231,9 +284,11 @@ func (c *compiler) anyOf(n *pg.A_Expr) (Expr, error) {
 	if t.IsArray() || t == datum.JSON {
 		return nil, errSlow
 	}
-	if value, err = coerce(value, t); err != nil {
+	sided, _, err := sides([]Expr{value, &Const{Value: datum.MakeNull(t)}})
+	if err != nil {
 		return nil, err
 	}
+	value = sided[0]
 	if array, err = convert(array, t|datum.Array, -1, datum.Explicit); err != nil {
 		return nil, err
 	}
@@ -320,7 +375,7 @@ func (c *compiler) distinct(n *pg.A_Expr) (Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	args, t, err := unify(args)
+	args, t, err := sides(args)
 	if err != nil || t == datum.JSON {
 		return nil, errSlow
 	}
@@ -340,9 +395,17 @@ func (c *compiler) nullIf(n *pg.A_Expr) (Expr, error) {
 	if of == datum.Varchar { // whose operators are those of text
 		of = datum.Text
 	}
-	args, t, err := unify([]Expr{a, b})
-	if err != nil || t == datum.JSON || t == datum.Varchar || of != datum.Unknown && of != t {
+	args, t, err := sides([]Expr{a, b})
+	if err != nil || t == datum.JSON || t == datum.Varchar || of != datum.Unknown && of != t && !of.IsDateTime() {
 		return nil, errSlow
+	}
+	if of.IsDateTime() && of != t { // which the result stays
+		return &fn{typ: of, args: append(args, a), eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+			if !a[0].Null && !a[1].Null && datum.Compare(a[0], a[1]) == 0 {
+				return datum.MakeNull(of), nil
+			}
+			return a[2], nil
+		}}, nil
 	}
 	return &fn{typ: t, args: args, eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
 		if !a[0].Null && !a[1].Null && datum.Compare(a[0], a[1]) == 0 {

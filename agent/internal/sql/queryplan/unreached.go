@@ -13,6 +13,7 @@ func (k *folding) unreached(n *pg.Node) {
 	switch x := n.GetNode().(type) {
 	case *pg.Node_AExpr:
 		k.rows(n)
+		k.ofNulls(n)
 	case *pg.Node_CaseExpr:
 		if k.ofNull(x.CaseExpr) {
 			return
@@ -24,6 +25,9 @@ func (k *folding) unreached(n *pg.Node) {
 				k.neutral(when.GetExpr())
 				k.neutral(when.GetResult())
 				continue
+			}
+			if x.CaseExpr.GetArg() == nil {
+				k.node(when.GetExpr())
 			}
 			v, ok := k.holds(x.CaseExpr.GetArg(), when.GetExpr())
 			if decided = ok && isTrue(v); ok && !decided {
@@ -40,6 +44,7 @@ func (k *folding) unreached(n *pg.Node) {
 				k.neutral(a)
 				continue
 			}
+			k.node(a)
 			v, ok := k.valueOf(a)
 			decided = ok && !v.Null
 		}
@@ -88,7 +93,15 @@ func (k *folding) rows(n *pg.Node) {
 	others := []*pg.Node{x.GetRexpr()}
 	if x.GetKind() == pg.A_Expr_Kind_AEXPR_IN {
 		others = x.GetRexpr().GetList().GetItems()
-	} else if x.GetKind() != pg.A_Expr_Kind_AEXPR_OP {
+	}
+	kind := pg.A_Expr_Kind_AEXPR_OP
+	switch x.GetKind() {
+	case pg.A_Expr_Kind_AEXPR_IN, pg.A_Expr_Kind_AEXPR_OP:
+	case pg.A_Expr_Kind_AEXPR_DISTINCT:
+		op, kind = "<>", x.GetKind()
+	case pg.A_Expr_Kind_AEXPR_NOT_DISTINCT:
+		op, kind = "=", x.GetKind()
+	default:
 		return
 	}
 	if op != "=" && op != "<>" || len(left) == 0 {
@@ -98,6 +111,7 @@ func (k *folding) rows(n *pg.Node) {
 	if op == "<>" {
 		within, around = around, within
 	}
+	fieldOp := operatorName(x)
 	var list []*pg.Node
 	for _, o := range others {
 		right := o.GetRowExpr().GetArgs()
@@ -106,12 +120,13 @@ func (k *folding) rows(n *pg.Node) {
 		}
 		var fields []*pg.Node
 		for i := range left {
-			fields = append(fields, pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{stringNode(op)}, proto.CloneOf(left[i]), proto.CloneOf(right[i]), -1))
+			fields = append(fields, pg.MakeAExprNode(kind, []*pg.Node{stringNode(fieldOp)}, proto.CloneOf(left[i]), proto.CloneOf(right[i]), -1))
 		}
 		list = append(list, boolOf(within, fields))
 	}
 	tree := boolOf(around, list)
-	if k.node(tree); k.only || tree.GetTypeCast() != nil {
+	was := proto.Size(tree)
+	if k.node(tree); k.only || proto.Size(tree) < was {
 		n.Node = tree.Node
 	}
 }
@@ -127,6 +142,9 @@ func boolOf(kind pg.BoolExprType, l []*pg.Node) *pg.Node {
 // which.
 func (k *folding) holds(of, condition *pg.Node) (datum.Datum, bool) {
 	if of != nil {
+		if v, ok := k.valueOf(condition); ok && v.Null {
+			return datum.MakeNull(datum.Bool), true
+		}
 		condition = pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{stringNode("=")}, of, condition, -1)
 	}
 	return k.valueOf(condition)
@@ -154,6 +172,7 @@ func (k *folding) neutral(n *pg.Node) {
 		return
 	}
 	k.dead[n] = true
+	emptied(n)
 	if !worth(n) && n.GetTypeCast() == nil || !k.constant(n) {
 		return
 	}

@@ -21,6 +21,7 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 		if err := r.typeResults(x.CaseExpr); err != nil {
 			return nil, err
 		}
+		r.caseOfSpans(x.CaseExpr)
 		return r.writtenAlternatives(n), nil
 	case *pg.Node_AArrayExpr:
 		if untyped(x.AArrayExpr) && !r.made[n] {
@@ -66,6 +67,9 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 		if err := r.withinGroup(x.FuncCall); err != nil {
 			return nil, err
 		}
+		if after, err := r.ofIntervals(x.FuncCall, lastName(x.FuncCall.Funcname)); after != nil || err != nil {
+			return after, err
+		}
 		if after := r.textList(n); after != nil {
 			return after, nil
 		}
@@ -79,6 +83,10 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 		return r.beforeCast(x.TypeCast)
 	case *pg.Node_SortBy:
 		return r.beforeSort(x.SortBy)
+	case *pg.Node_WindowDef:
+		r.partitions(x.WindowDef)
+	case *pg.Node_SubLink:
+		return r.inLengths(x.SubLink), nil
 	}
 	return nil, nil
 }
@@ -125,6 +133,9 @@ func (r *rewriter) beforeExpression(n *pg.Node, e *pg.A_Expr) (after func(*pg.No
 	}
 	if err := r.typeLiterals(e); err != nil {
 		return nil, err
+	}
+	if after, err := r.spans(e); after != nil || err != nil {
+		return after, err
 	}
 	if after, err := r.jsonOperator(e); after != nil || err != nil {
 		return after, err

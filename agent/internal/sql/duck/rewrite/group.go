@@ -53,7 +53,7 @@ func (r *rewriter) groupsAsWritten(s *pg.SelectStmt, out columns) {
 		}
 		if of := r.meant(n, s, out); of.GetSubLink() == nil && r.unlike(of) {
 			err := unsupported(0, "GROUP BY of %s values beside a subquery, or by grouping sets,", r.typeOf(of).SQLName())
-			err.Hint = "Cast numerics to numeric(precision, scale), and documents to text."
+			err.Hint = "Cast numerics to numeric(precision, scale), and others to text."
 			r.refuse(err)
 		}
 	}

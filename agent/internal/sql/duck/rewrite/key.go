@@ -18,8 +18,12 @@ func (r *rewriter) keyOf(n *pg.Node) *pg.Node {
 	if r.keyed == nil {
 		r.keyed = map[*pg.Node]func(*pg.Node) *pg.Node{}
 	}
-	if r.typeOf(n) == datum.JSONB {
+	switch r.typeOf(n) {
+	case datum.JSONB:
 		r.keyed[n] = ordered
+		return n
+	case datum.Interval:
+		r.keyed[n] = spanOf
 		return n
 	}
 	form := r.writtenText(n)
@@ -29,7 +33,8 @@ func (r *rewriter) keyOf(n *pg.Node) *pg.Node {
 
 // unlike reports whether equal values of n may be different ones to the engine.
 func (r *rewriter) unlike(n *pg.Node) bool {
-	return r.writes(n) || r.typeOf(n) == datum.JSONB && n.GetSubLink() == nil && n.GetAConst() == nil
+	t := r.typeOf(n)
+	return r.writes(n) || (t == datum.JSONB || t == datum.Interval) && n.GetSubLink() == nil && n.GetAConst() == nil
 }
 
 // meant is the expression that an item of GROUP BY or DISTINCT ON means: that of an output
@@ -180,7 +185,7 @@ func (r *rewriter) distinctWritten(s *pg.SelectStmt, cols columns) {
 		return
 	}
 	if all := s.DistinctClause[0].GetNode() == nil; all {
-		if !slices.ContainsFunc(cols.list, func(c column) bool { return c.text || c.typ == datum.JSONB }) {
+		if !slices.ContainsFunc(cols.list, func(c column) bool { return c.text || c.typ == datum.JSONB || c.typ == datum.Interval }) {
 			return
 		}
 		s.DistinctClause = nil

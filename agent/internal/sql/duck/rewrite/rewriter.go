@@ -229,6 +229,9 @@ func (r *rewriter) setOperation(s *pg.SelectStmt) (columns, error) {
 				forms[0][i] = asWide
 			}
 		}
+		if both && s.Op > pg.SetOperation_SETOP_UNION && (c.typ == datum.Interval || right.list[i].typ == datum.Interval) && !c.null && !right.list[i].null {
+			forms[0][i], forms[1][i] = asLength, asLength
+		}
 		m.name = c.name
 		if i < len(right.list) && right.known {
 			if err := r.matched(op, c.typ, right.list[i].typ); err != nil {

@@ -117,7 +117,12 @@ func (r *rewriter) withinGroup(f *pg.FuncCall) error {
 			err.Hint = "Cast the values to numeric(precision, scale)."
 			return err
 		}
-		if t := r.typeOf(s.Node); name != "mode" && (t == datum.JSONB || t == datum.Interval || t.IsEnum()) {
+		if hasSubquery(n) {
+			err := unsupported(f.Location, "a subquery in WITHIN GROUP")
+			err.Hint = "Compute it in a query around which this one is."
+			return err
+		}
+		if t := r.typeOf(s.Node); t == datum.Interval || name != "mode" && (t == datum.JSONB || t == datum.Interval || t.IsEnum()) {
 			return unsupported(f.Location, "%s of %s", name, t.SQLName())
 		}
 		if r.given == nil {

@@ -5,6 +5,8 @@ import (
 	"strconv"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
 
 // item is a column of FROM as * has it, and how it is named.
@@ -181,6 +183,9 @@ func (r *rewriter) merge(j *pg.JoinExpr, left, right []*relation) error {
 		}
 		if a.text || b.text {
 			return unsupported(0, "a join by USING, or NATURAL, of a numeric without a precision: write JOIN ... ON a.%[1]s = b.%[1]s; this", name)
+		}
+		if a.typ == datum.Interval || b.typ == datum.Interval {
+			return unsupported(0, "a join by USING, or NATURAL, of intervals: write JOIN ... ON a.%[1]s = b.%[1]s; this", name)
 		}
 		if r.scope.merged == nil {
 			r.scope.merged = map[string]column{}

@@ -18,7 +18,8 @@ const (
 	asText
 	asDecimal
 	asFloat
-	asWide // of the same scale, with all digits that there can be
+	asLength // an interval
+	asWide   // of the same scale, with all digits that there can be
 )
 
 // unites says what numerics are in a union of two columns: texts if they have scales of their
@@ -107,6 +108,8 @@ func (r *rewriter) side(s *pg.SelectStmt, cols columns, forms []form) *pg.Select
 			n = cast(n, "VARCHAR")
 		case asDecimal:
 			n = r.asDecimal(n)
+		case asLength:
+			n = oneSigned(n)
 		case asFloat:
 			n = cast(n, "DOUBLE")
 		case asWide:
@@ -121,7 +124,8 @@ func (r *rewriter) side(s *pg.SelectStmt, cols columns, forms []form) *pg.Select
 // overUnion puts a query around a union whose numerics are texts, where it tells equal ones
 // or orders them.
 func (r *rewriter) overUnion(s *pg.SelectStmt, out columns) error {
-	if !slices.ContainsFunc(out.list, func(c column) bool { return c.text }) || s.All && len(s.SortClause) == 0 {
+	keyed := func(c column) bool { return c.text || c.typ == datum.Interval && s.Op == pg.SetOperation_SETOP_UNION }
+	if !slices.ContainsFunc(out.list, keyed) || s.All && len(s.SortClause) == 0 {
 		return nil
 	}
 	if err := positions(s.SortClause, "ORDER BY", out); err != nil {
@@ -130,6 +134,9 @@ func (r *rewriter) overUnion(s *pg.SelectStmt, out columns) error {
 	value := func(i int) *pg.Node {
 		if out.list[i].text {
 			return r.orderKey(sideRef(i))
+		}
+		if out.list[i].typ == datum.Interval {
+			return spanOf(sideRef(i))
 		}
 		return sideRef(i)
 	}

@@ -8,6 +8,10 @@ func macros() []string {
 		// The length of an interval by which PostgreSQL compares: -1 day 02:00 is -22:00.
 		`nd_span(x) AS list_transform([x], lambda i: (datepart('year', i) * 360 + datepart('month', i) * 30 + datepart('day', i))::HUGEINT * 86400000000
 			+ datepart('hour', i) * 3600000000 + datepart('minute', i) * 60000000 + datepart('microsecond', i))[1]`,
+		// The engine tells intervals apart that are equal to PostgreSQL, if parts of one have several signs.
+		`nd_one_signed(x) AS list_transform([x], lambda i: CASE WHEN greatest(datepart('year', i), datepart('month', i), datepart('day', i), datepart('hour', i), datepart('minute', i), datepart('microsecond', i)) > 0
+			AND least(datepart('year', i), datepart('month', i), datepart('day', i), datepart('hour', i), datepart('minute', i), datepart('microsecond', i)) < 0
+			THEN CAST(error('ND0A000 INTERSECT and EXCEPT of intervals with parts of several signs are not supported') AS INTERVAL) ELSE i END)[1]`,
 		`nd_name_or_number(name, number) AS coalesce(name, CAST(number AS VARCHAR))`,
 		`nd_acldefault(kind, owner) AS list_transform([{'k': kind, 'o': owner}], lambda a: CASE WHEN a.o IS NULL THEN NULL
 			WHEN a.k = 'n' THEN [a.o || '=UC/' || a.o] WHEN a.k = 'r' THEN [a.o || '=arwdDxt/' || a.o] WHEN a.k = 's' THEN [a.o || '=rwU/' || a.o]

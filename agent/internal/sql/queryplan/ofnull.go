@@ -1,0 +1,139 @@
+package queryplan
+
+import (
+	pg "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
+
+// ofNulls puts null in the place of a comparison with a null: PostgreSQL leaves the other side out,
+// but for its constants, which have their values by then.
+func (k *folding) ofNulls(n *pg.Node) {
+	x := n.GetAExpr()
+	if x.GetKind() != pg.A_Expr_Kind_AEXPR_OP || x.GetLexpr() == nil || !orders(operatorName(x)) {
+		return
+	}
+	for i, side := range []*pg.Node{x.GetLexpr(), x.GetRexpr()} {
+		v, ok := k.valueOf(side)
+		other := []*pg.Node{x.GetRexpr(), x.GetLexpr()}[i]
+		if !ok || !v.Null || !removable(other) {
+			continue
+		}
+		later := k.later
+		k.node(other)
+		k.later = later
+		if _, constant := k.valueOf(other); !constant && k.constant(other) { // which fails
+			return
+		}
+		n.Node = castOf(datum.MakeNull(datum.Bool)).Node
+		return
+	}
+}
+
+// orders reports whether an operator compares two values.
+func orders(op string) bool {
+	switch op {
+	case "=", "<>", "!=", "<", "<=", ">", ">=":
+		return true
+	}
+	return false
+}
+
+// removable reports whether a statement without the expression is of the same kind: that names no
+// parameter, and calls nothing that may be an aggregate, or give rows, or do something.
+func removable(n *pg.Node) bool {
+	can := true
+	eachMessage(n.ProtoReflect(), func(m protoreflect.Message) (below bool) {
+		switch x := m.Interface().(type) {
+		case *pg.ParamRef, *pg.RowExpr:
+			can = false
+		case *pg.SubLink:
+			if x.GetTestexpr() == nil && closed(x) {
+				return false
+			}
+			can = false
+		case *pg.FuncCall:
+			name, ok := functionName(x)
+			can = can && ok && x.GetOver() == nil && computes(name.Name)
+		}
+		return can
+	})
+	return can
+}
+
+// closed reports whether a subquery names no parameter, and no aggregate in it is one of the query
+// around it: it has an argument of a table of the subquery, or none that is of any.
+func closed(x *pg.SubLink) bool {
+	is, own := true, map[string]bool{}
+	eachMessage(x.ProtoReflect(), func(m protoreflect.Message) bool {
+		switch x := m.Interface().(type) {
+		case *pg.ParamRef:
+			is = false
+		case *pg.RangeVar:
+			own[x.GetRelname()] = x.GetAlias() == nil
+		case *pg.Alias:
+			own[x.GetAliasname()] = true
+		}
+		return is
+	})
+	eachMessage(x.GetSubselect().ProtoReflect(), func(m protoreflect.Message) bool {
+		f, ok := m.Interface().(*pg.FuncCall)
+		if !ok || f.GetOver() != nil {
+			return is
+		}
+		if name, ok := functionName(f); ok && computes(name.Name) {
+			return is
+		}
+		columns, within := false, false
+		eachMessage(m, func(m protoreflect.Message) bool {
+			if c, ok := m.Interface().(*pg.ColumnRef); ok {
+				columns = true
+				within = within || len(c.GetFields()) > 1 && own[c.GetFields()[0].GetString_().GetSval()]
+			}
+			return true
+		})
+		is = is && (!columns || within)
+		return is
+	})
+	return is
+}
+
+// eachMessage calls fn with m and, where that says so, with all messages below it.
+func eachMessage(m protoreflect.Message, fn func(protoreflect.Message) (below bool)) {
+	if !fn(m) {
+		return
+	}
+	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case fd.Kind() != protoreflect.MessageKind:
+		case fd.IsList():
+			for i := range v.List().Len() {
+				eachMessage(v.List().Get(i).Message(), fn)
+			}
+		default:
+			eachMessage(v.Message(), fn)
+		}
+		return true
+	})
+}
+
+// emptied has subqueries that are never reached read nothing.
+func emptied(n *pg.Node) {
+	if n == nil {
+		return
+	}
+	eachMessage(n.ProtoReflect(), func(m protoreflect.Message) bool {
+		x, ok := m.Interface().(*pg.SubLink)
+		s := x.GetSubselect().GetSelectStmt()
+		if !ok || s == nil || s.GetOp() != pg.SetOperation_SETOP_NONE || len(s.GetValuesLists()) > 0 || !closed(x) {
+			return true
+		}
+		never := &pg.Node{Node: &pg.Node_AConst{AConst: &pg.A_Const{Val: &pg.A_Const_Boolval{Boolval: &pg.Boolean{}}, Location: -1}}}
+		if s.WhereClause != nil {
+			never = pg.MakeBoolExprNode(pg.BoolExprType_AND_EXPR, []*pg.Node{never, s.WhereClause}, -1)
+		}
+		s.WhereClause = never
+		return true
+	})
+}
