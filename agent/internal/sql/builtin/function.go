@@ -199,6 +199,9 @@ func Resolve(name string, types []datum.Type) *Call {
 	}
 	var best *Call
 	rank := [2]int{-1, -1}
+	if c, decided := ofOneType(name, types); decided {
+		return c
+	}
 	for _, f := range functions[name] {
 		c, exact, ok := f.bind(types)
 		if !ok {
@@ -215,4 +218,50 @@ func Resolve(name string, types []datum.Type) *Call {
 		}
 	}
 	return best
+}
+
+// ofOneType is the one function that takes arguments of the type that all of those are of which have
+// one, where a literal may be an interval or something else, but no text, and nothing else decides;
+// nil: there are several.
+func ofOneType(name string, types []datum.Type) (c *Call, decided bool) {
+	one := datum.Unknown
+	for _, t := range types {
+		if t != datum.Unknown && one != datum.Unknown && t != one {
+			return nil, false
+		}
+		one = max(one, t)
+	}
+	if one == datum.Unknown || !slices.Contains(types, datum.Unknown) {
+		return nil, false
+	}
+	all := make([]datum.Type, len(types))
+	for i := range all {
+		all[i] = one
+	}
+	most, takes := -1, 0
+	var spans, others bool
+	for _, f := range functions[name] {
+		call, exact, ok := f.bind(types)
+		switch {
+		case !ok || exact < most:
+			continue
+		case exact > most:
+			most, takes, spans, others, c = exact, 0, false, false, nil
+		}
+		for i, t := range types {
+			if t == datum.Unknown && call.Args[i].IsString() {
+				return nil, false
+			}
+			spans = spans || t == datum.Unknown && call.Args[i] == datum.Interval
+			others = others || t == datum.Unknown && call.Args[i] != datum.Interval
+		}
+		if _, _, ok := f.bind(all); ok {
+			takes++
+			c = call
+		}
+	}
+	if takes > 1 {
+		c = nil
+	}
+	return c, spans && others
 }

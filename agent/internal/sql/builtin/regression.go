@@ -2,6 +2,7 @@ package builtin
 
 import (
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
@@ -124,6 +125,7 @@ var floatAggregates = func() []Function {
 	for name := range strings.FieldsSeq("stddev stddev_pop stddev_samp variance var_pop var_samp") {
 		of(name, 1, (*sums).spread)
 	}
+	out = append(out, Function{Name: Percentile, Args: []datum.Type{datum.Float8 | datum.Array, datum.Float8, datum.Bool}, Result: datum.Float8, Nulls: true, Eval: percentile})
 	return out
 }()
 
@@ -153,4 +155,41 @@ func sumIntervals(list []datum.Datum) (datum.Datum, error) {
 		}
 	}
 	return sum, nil
+}
+
+// Percentile is the name of what computes percentile_cont of an array of float8, its fraction, and
+// whether the order is descending.
+const Percentile = "floats percentile_cont"
+
+// percentile is between the two values that a fraction lies between.
+func percentile(_ *Env, a []datum.Datum) (datum.Datum, error) {
+	if a[1].Null {
+		return datum.MakeNull(datum.Float8), nil
+	}
+	if a[1].F < 0 || a[1].F > 1 || math.IsNaN(a[1].F) {
+		return datum.Datum{}, fail("22003", "percentile value %v is not between 0 and 1", a[1].F)
+	}
+	var list []float64
+	if !a[0].Null {
+		for _, v := range a[0].A.Values {
+			if !v.Null {
+				list = append(list, v.F)
+			}
+		}
+	}
+	if len(list) == 0 {
+		return datum.MakeNull(datum.Float8), nil
+	}
+	slices.SortFunc(list, func(x, y float64) int {
+		return datum.Compare(datum.MakeFloat(datum.Float8, x), datum.MakeFloat(datum.Float8, y))
+	})
+	if a[2].Bool() {
+		slices.Reverse(list)
+	}
+	at := a[1].F * float64(len(list)-1)
+	low, high := list[int(math.Floor(at))], list[int(math.Ceil(at))]
+	if math.Floor(at) == math.Ceil(at) {
+		return datum.MakeFloat(datum.Float8, low), nil
+	}
+	return datum.MakeFloat(datum.Float8, low+(at-math.Floor(at))*(high-low)), nil
 }

@@ -308,7 +308,18 @@ func (c *compiler) quantified(n *pg.A_Expr, op string) (Expr, error) {
 	if len(list) == 0 {
 		return nil, errSlow
 	}
-	args, t, err := c.among(n.GetLexpr(), list)
+	value, err := c.expr(n.GetLexpr())
+	if err != nil {
+		return nil, err
+	}
+	items, err := c.exprs(list)
+	if err == nil { // the array has a type of its own
+		items, _, err = alternatives(items)
+	}
+	if err != nil {
+		return nil, err
+	}
+	args, t, err := sides(append([]Expr{value}, items...))
 	if err != nil {
 		return nil, err
 	}

@@ -124,6 +124,9 @@ func (r *rewriter) listAggregate(f *pg.FuncCall, name string) finish {
 	if len(f.Args) > 0 {
 		t = r.typeOf(f.Args[0])
 	}
+	if after := r.percentile(f, name); after != nil {
+		return after
+	}
 	switch {
 	case pairs && !slices.ContainsFunc(f.Args, func(n *pg.Node) bool { return !r.typeOf(n).IsNumber() }):
 		return func(n *pg.Node) (*pg.Node, error) {
@@ -144,6 +147,26 @@ func (r *rewriter) listAggregate(f *pg.FuncCall, name string) finish {
 		}
 	}
 	return nil
+}
+
+// percentile is percentile_cont of numbers, which differs from the engine's where some are infinite;
+// nil: it is another, or of several fractions.
+func (r *rewriter) percentile(f *pg.FuncCall, name string) finish {
+	if name != "percentile_cont" || len(f.Args) != 1 || len(f.AggOrder) != 1 {
+		return nil
+	}
+	by := f.AggOrder[0].GetSortBy()
+	if !r.typeOf(by.GetNode()).IsNumber() || !r.typeOf(f.Args[0]).IsNumber() && !f.Args[0].GetAConst().GetIsnull() {
+		return nil
+	}
+	descending := by.SortbyDir == pg.SortByDir_SORTBY_DESC
+	return func(n *pg.Node) (*pg.Node, error) {
+		f := n.GetFuncCall()
+		fraction, value := cast(f.Args[0], "DOUBLE"), cast(f.AggOrder[0].GetSortBy().Node, "DOUBLE")
+		f.AggOrder, f.AggWithinGroup = nil, false
+		return r.computed(builtin.Percentile, []datum.Type{datum.Float8 | datum.Array, datum.Float8, datum.Bool}, "DOUBLE",
+			arrayOf(n, cast(value, "VARCHAR")), cast(fraction, "VARCHAR"), text(map[bool]string{true: "t", false: "f"}[descending])), nil
+	}
 }
 
 // average is the quotient of a sum and a number of values.

@@ -336,6 +336,16 @@ func (r *rewriter) beforeOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error)
 			e.Lexpr, e.Rexpr = call("nd_span", e.Lexpr), call("nd_span", e.Rexpr)
 			return r.operator(n, e)
 		}
+	case list && (op == "<" || op == "<=" || op == ">" || op == ">="): // two of constants became a BETWEEN, which the engine has not of lists
+		return func(n *pg.Node) (*pg.Node, error) {
+			out, err := r.operator(n, n.GetAExpr())
+			return pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("=")}, out, boolean(true), -1), err
+		}
+	case op == "||" && (left == datum.Bytea || right == datum.Bytea): // beside a null it has no type to the engine
+		return func(n *pg.Node) (*pg.Node, error) {
+			out, err := r.operator(n, n.GetAExpr())
+			return cast(out, "BLOB"), err
+		}
 	case op == "||" && list:
 		name = concatenation(e, left, right)
 	case op == "||" && !list && plain(left) && plain(right):

@@ -117,8 +117,8 @@ func (r *rewriter) withinGroup(f *pg.FuncCall) error {
 			err.Hint = "Cast the values to numeric(precision, scale)."
 			return err
 		}
-		if hasSubquery(n) {
-			err := unsupported(f.Location, "a subquery in WITHIN GROUP")
+		if name == "mode" && hasSubquery(n) {
+			err := unsupported(f.Location, "mode of a subquery")
 			err.Hint = "Compute it in a query around which this one is."
 			return err
 		}
