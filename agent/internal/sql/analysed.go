@@ -58,6 +58,11 @@ func (n *names) analysed(ctx context.Context, planner *queryplan.Planner, q *syn
 			return second, typed, nil
 		}
 	}
+	if strings.HasPrefix(AsError(err).Code, "22") { // of a constant, by the engine
+		if first := planner.Failure(cmp.Or(resolved, q)); first != nil {
+			return plan, resolved, first
+		}
+	}
 	if d.Sure {
 		err = beyond(err)
 	}

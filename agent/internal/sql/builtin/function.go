@@ -173,6 +173,9 @@ func Known(name string) bool { return len(functions[name]) > 0 || strings.HasPre
 // values, of which none is a text.
 func ambiguous(name string, types []datum.Type) bool {
 	at := 1
+	if name == "overlaps" && slices.Contains(types, datum.Time) && slices.Contains(types, datum.Unknown) {
+		return true // a time is an interval by itself
+	}
 	switch name {
 	case "pg_size_pretty": // of int8 or of numeric
 		return len(types) == 1 && types[0] != datum.Int8 && types[0] != datum.Numeric

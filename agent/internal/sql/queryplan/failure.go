@@ -30,7 +30,7 @@ func (p *Planner) Failure(q *syntax.Query) error {
 		k.sets(p, s.GetRelation(), s.GetTargetList())
 		k.clause(s.GetReturningList())
 		k.joins(s.GetFromClause())
-		k.clause([]*pg.Node{s.GetWhereClause()})
+		k.quals(s.GetWhereClause())
 		k.derived(s.GetFromClause(), false)
 	case q.Delete != nil:
 		s := proto.CloneOf(q.Delete)
@@ -38,7 +38,7 @@ func (p *Planner) Failure(q *syntax.Query) error {
 		k.functionRows(s.GetUsingClause())
 		k.clause(s.GetReturningList())
 		k.joins(s.GetUsingClause())
-		k.clause([]*pg.Node{s.GetWhereClause()})
+		k.quals(s.GetWhereClause())
 		k.derived(s.GetUsingClause(), false)
 	}
 	return fails

@@ -256,9 +256,9 @@ func (k *folding) query(s *pg.SelectStmt) {
 		k.clause(s.GetTargetList(), s.GetSortClause(), s.GetGroupClause(), s.GetDistinctClause(), s.GetWindowClause())
 	}
 	k.joins(s.GetFromClause())
-	k.clause([]*pg.Node{s.GetWhereClause()})
+	k.quals(s.GetWhereClause())
 	if !sets {
-		k.clause([]*pg.Node{s.GetHavingClause()})
+		k.quals(s.GetHavingClause())
 	}
 	k.clause([]*pg.Node{s.GetLimitOffset(), s.GetLimitCount()})
 	k.clause(s.GetValuesLists())
@@ -353,7 +353,7 @@ func (k *folding) node(n *pg.Node) {
 // computes reports whether the compiler has functions of a name that have one value for constants.
 func computes(name string) bool {
 	switch name {
-	case "length", "char_length", "character_length", "octet_length", "abs":
+	case "length", "char_length", "character_length", "octet_length", "abs", "similar_to_escape":
 		return true
 	}
 	return builtin.Known(name) || builtin.ArrayFunctions[name] != "" || len(jsonb.Named(name)) > 0 || plainTexts[name] != nil

@@ -1,6 +1,8 @@
 package queryplan
 
 import (
+	"slices"
+
 	pg "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -116,6 +118,51 @@ func eachMessage(m protoreflect.Message, fn func(protoreflect.Message) (below bo
 		}
 		return true
 	})
+}
+
+// quals looks for expressions in what rows are chosen by. PostgreSQL takes a null among conditions
+// there for false, and leaves out what does not matter beside it before it plans subqueries.
+func (k *folding) quals(n *pg.Node) {
+	if n == nil {
+		return
+	}
+	k.message(n.ProtoReflect())
+	k.chosen(n)
+	left := map[*pg.SubLink]bool{}
+	eachMessage(n.ProtoReflect(), func(m protoreflect.Message) bool {
+		if x, ok := m.Interface().(*pg.SubLink); ok {
+			left[x] = true
+		}
+		return true
+	})
+	k.later = slices.DeleteFunc(k.later, func(x *pg.SubLink) bool { return !left[x] })
+	k.subqueries()
+}
+
+// chosen makes a condition false that is never true.
+func (k *folding) chosen(n *pg.Node) {
+	x := n.GetBoolExpr()
+	if x == nil || x.GetBoolop() == pg.BoolExprType_NOT_EXPR {
+		return
+	}
+	never := func(a *pg.Node) bool {
+		v, ok := k.valueOf(a)
+		return ok && (v.Null || v.Type == datum.Bool && !isTrue(v))
+	}
+	var left []*pg.Node
+	for _, a := range x.GetArgs() {
+		if k.chosen(a); !never(a) || !removable(a) {
+			left = append(left, a)
+		}
+	}
+	switch and := x.GetBoolop() == pg.BoolExprType_AND_EXPR; {
+	case len(left) == 0, and && len(left) < len(x.GetArgs()) && removable(n):
+		n.Node = castOf(datum.MakeBool(false)).Node
+	case !and && len(left) == 1:
+		n.Node = left[0].Node
+	case !and:
+		x.Args = left
+	}
 }
 
 // emptied has subqueries that are never reached read nothing.

@@ -40,6 +40,8 @@ func (c *compiler) operator(n *pg.A_Expr) (Expr, error) {
 		return c.between(n)
 	case pg.A_Expr_Kind_AEXPR_LIKE, pg.A_Expr_Kind_AEXPR_ILIKE:
 		return c.like(n, name)
+	case pg.A_Expr_Kind_AEXPR_SIMILAR:
+		return c.matchConstants(n, name)
 	case pg.A_Expr_Kind_AEXPR_DISTINCT, pg.A_Expr_Kind_AEXPR_NOT_DISTINCT:
 		return c.distinct(n)
 	case pg.A_Expr_Kind_AEXPR_NULLIF:
@@ -59,6 +61,10 @@ func (c *compiler) pair(l, r *pg.Node) (Expr, Expr, error) {
 }
 
 func (c *compiler) binary(name string, n *pg.A_Expr) (Expr, error) {
+	switch name {
+	case "~", "~*", "!~", "!~*":
+		return c.matchConstants(n, name)
+	}
 	if e, err := c.compareRows(name, n); e != nil || err != nil {
 		return e, err
 	}

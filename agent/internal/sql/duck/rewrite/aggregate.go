@@ -18,6 +18,13 @@ func (r *rewriter) writtenAggregate(n *pg.Node, f *pg.FuncCall, name string) fin
 	if accepted && f.Over != nil && givesRow(name) {
 		return r.writtenRow(f)
 	}
+	if givesRow(name) && len(f.Args) == 3 && r.typeOf(f.Args[0]) == datum.Numeric && r.writesOneOf([]*pg.Node{f.Args[0], f.Args[2]}) {
+		row := r.writtenRow(f) // or the third had the scale of the first
+		return func(n *pg.Node) (*pg.Node, error) {
+			out, err := row(n)
+			return r.asDecimal(out), err
+		}
+	}
 	if after := r.listAggregate(f, name); after != nil {
 		return after
 	}

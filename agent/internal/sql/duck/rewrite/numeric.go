@@ -76,6 +76,9 @@ func beyondDecimal(d *apd.Decimal) bool {
 func (r *rewriter) writesCall(f *pg.FuncCall) bool {
 	name := lastName(f.Funcname)
 	if givesRow(name) && f.Over != nil && len(f.Args) > 0 {
+		if len(f.Args) == 3 { // what there is instead of a row
+			return r.writesOneOf([]*pg.Node{f.Args[0], f.Args[2]})
+		}
 		return r.writes(f.Args[0])
 	}
 	if name == "avg" && len(f.Args) == 1 && (f.Over != nil || f.AggDistinct) {
@@ -158,6 +161,14 @@ func (r *rewriter) writesOneOf(l []*pg.Node) bool {
 		scale, first = s, false
 	}
 	return false
+}
+
+// nullNumber reports whether a column is NULL, of no scale.
+func nullNumber(n *pg.Node, t datum.Type) bool {
+	if c := n.GetTypeCast(); c != nil && t == datum.Numeric && len(c.TypeName.Typmods) == 0 {
+		n = c.Arg
+	}
+	return n.GetAConst().GetIsnull()
 }
 
 // scaleOf is how many digits after the point all values of a number have; -1: it is not

@@ -492,7 +492,7 @@ func (r *rewriter) targets(s *pg.SelectStmt) (columns, error) {
 			t.Name = cmp.Or(t.Name, "?column?")
 		}
 		c := column{name: t.Name, typ: r.typeOf(t.Val), modifier: r.widthOf(t.Val), scale: r.scaleOf(t.Val)}
-		c.written, c.null = c.typ == datum.JSON, t.Val.GetAConst().GetIsnull()
+		c.written, c.null = c.typ == datum.JSON, nullNumber(t.Val, c.typ)
 		if c.name == "" {
 			c.name = FigureName(t.Val)
 		}

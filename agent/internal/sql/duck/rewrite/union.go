@@ -19,7 +19,8 @@ const (
 	asDecimal
 	asFloat
 	asLength // an interval
-	asWide   // of the same scale, with all digits that there can be
+	asNull
+	asWide // of the same scale, with all digits that there can be
 )
 
 // unites says what numerics are in a union of two columns: texts if they have scales of their
@@ -49,7 +50,13 @@ func (r *rewriter) unites(left, right column) (out column, l, rt form) {
 		}
 		return column{typ: datum.Numeric, text: true, scale: -1}, to(left), to(right)
 	case exact && left.scale == right.scale && !left.text && !right.text:
-		return column{typ: datum.Numeric, scale: left.scale}, asItIs, asItIs
+		null := func(c column) form { // of no type, or all digits that there can be were shown
+			if c.null && left.null != right.null {
+				return asNull
+			}
+			return asItIs
+		}
+		return column{typ: datum.Numeric, scale: left.scale}, null(left), null(right)
 	case left.typ.IsFloat() || right.typ.IsFloat():
 		return column{scale: -1}, other(left, asFloat), other(right, asFloat)
 	}
@@ -108,6 +115,8 @@ func (r *rewriter) side(s *pg.SelectStmt, cols columns, forms []form) *pg.Select
 			n = cast(n, "VARCHAR")
 		case asDecimal:
 			n = r.asDecimal(n)
+		case asNull:
+			n = null()
 		case asLength:
 			n = oneSigned(n)
 		case asFloat:
