@@ -197,12 +197,12 @@ func currentSchema() Expr {
 
 func unary(name string, arg Expr) (Expr, error) {
 	switch name {
-	case "length", "char_length", "character_length", "octet_length":
+	case "length", "char_length", "character_length":
 		t := arg.Type()
-		if t == datum.Bytea && (name == "length" || name == "octet_length") || name == "octet_length" && (t == datum.Unknown || t.IsString() && t != datum.Bpchar) {
-			return lengthInBytes(arg)
+		if t == datum.Bytea && name == "length" {
+			return unary("octet_length", arg)
 		}
-		if t != datum.Unknown && !t.IsString() || name == "octet_length" {
+		if t != datum.Unknown && !t.IsString() {
 			return nil, errSlow
 		}
 		arg, err := coerce(arg, datum.Text)
@@ -245,19 +245,6 @@ func unary(name string, arg Expr) (Expr, error) {
 	default:
 		return nil, errSlow
 	}
-}
-
-// lengthInBytes compiles octet_length.
-func lengthInBytes(arg Expr) (Expr, error) {
-	if arg.Type() != datum.Bytea {
-		var err error
-		if arg, err = coerce(arg, datum.Text); err != nil {
-			return nil, err
-		}
-	}
-	return fold(&fn{name: "octet_length", typ: datum.Int4, args: []Expr{arg}, strict: true, eval: func(_ *Env, v []datum.Datum) (datum.Datum, error) {
-		return datum.MakeInt(datum.Int4, int64(len(v[0].S))), nil
-	}})
 }
 
 // settingFunction compiles current_setting(name [, missing_ok]) and set_config(name,

@@ -65,3 +65,20 @@ func (r *rewriter) numbersOperator(e *pg.A_Expr, op string, left, right datum.Ty
 	}
 	return nil
 }
+
+// ownOperator finishes comparisons of lists, || of bytea, and operators of dates; nil: it is another.
+func (r *rewriter) ownOperator(op string, list bool, left, right datum.Type) finish {
+	switch {
+	case list && (op == "<" || op == "<=" || op == ">" || op == ">="): // two of constants became a BETWEEN, which the engine has not of lists
+		return func(n *pg.Node) (*pg.Node, error) {
+			out, err := r.operator(n, n.GetAExpr())
+			return pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("=")}, out, boolean(true), -1), err
+		}
+	case op == "||" && (left == datum.Bytea || right == datum.Bytea): // beside a null it has no type to the engine
+		return func(n *pg.Node) (*pg.Node, error) {
+			out, err := r.operator(n, n.GetAExpr())
+			return cast(out, "BLOB"), err
+		}
+	}
+	return dateOperator(op, left, right)
+}

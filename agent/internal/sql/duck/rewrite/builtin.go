@@ -118,3 +118,33 @@ func (r *rewriter) zone() string {
 	}
 	return r.in.Session.TimeZone
 }
+
+// beforeCall is before of a call.
+func (r *rewriter) beforeCall(n *pg.Node, f *pg.FuncCall) (after func(*pg.Node) (*pg.Node, error), err error) {
+	if ok, after, err := r.beforeComposite(n, f); ok {
+		return after, err
+	}
+	if err := soundAggregate(f); err != nil {
+		return nil, err
+	}
+	if err := r.opaqueCall(f); err != nil {
+		return nil, err
+	}
+	if after := r.orderedSet(f, lastName(f.Funcname)); after != nil {
+		return after, nil
+	}
+	if err := r.withinGroup(f); err != nil {
+		return nil, err
+	}
+	if after, err := r.ofIntervals(f, lastName(f.Funcname)); after != nil || err != nil {
+		return after, err
+	}
+	if after := r.textList(n); after != nil {
+		return after, nil
+	}
+	if after := r.writtenAggregate(n, f, lastName(f.Funcname)); after != nil {
+		return after, nil
+	}
+	r.accepts = r.textual[n]
+	return r.beforeFunction(f)
+}

@@ -52,32 +52,7 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 	case *pg.Node_NullTest:
 		return r.beforeNull(n, x.NullTest)
 	case *pg.Node_FuncCall:
-		if ok, after, err := r.beforeComposite(n, x.FuncCall); ok {
-			return after, err
-		}
-		if err := soundAggregate(x.FuncCall); err != nil {
-			return nil, err
-		}
-		if err := r.opaqueCall(x.FuncCall); err != nil {
-			return nil, err
-		}
-		if after := r.orderedSet(x.FuncCall, lastName(x.FuncCall.Funcname)); after != nil {
-			return after, nil
-		}
-		if err := r.withinGroup(x.FuncCall); err != nil {
-			return nil, err
-		}
-		if after, err := r.ofIntervals(x.FuncCall, lastName(x.FuncCall.Funcname)); after != nil || err != nil {
-			return after, err
-		}
-		if after := r.textList(n); after != nil {
-			return after, nil
-		}
-		if after := r.writtenAggregate(n, x.FuncCall, lastName(x.FuncCall.Funcname)); after != nil {
-			return after, nil
-		}
-		r.accepts = r.textual[n]
-		return r.beforeFunction(x.FuncCall)
+		return r.beforeCall(n, x.FuncCall)
 	case *pg.Node_TypeCast:
 		r.accepts = r.textual[n]
 		return r.beforeCast(x.TypeCast)
@@ -320,7 +295,7 @@ func (r *rewriter) beforeOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error)
 	left, right := r.typeOf(e.Lexpr), r.typeOf(e.Rexpr)
 	name := ""
 	list := left.IsArray() || right.IsArray() || e.Lexpr.GetAArrayExpr() != nil || e.Rexpr.GetAArrayExpr() != nil
-	if after := dateOperator(lastName(e.Name), left, right); after != nil {
+	if after := r.ownOperator(lastName(e.Name), list, left, right); after != nil {
 		return after
 	}
 	switch op := lastName(e.Name); {
@@ -335,16 +310,6 @@ func (r *rewriter) beforeOperator(e *pg.A_Expr) func(*pg.Node) (*pg.Node, error)
 			e := n.GetAExpr()
 			e.Lexpr, e.Rexpr = call("nd_span", e.Lexpr), call("nd_span", e.Rexpr)
 			return r.operator(n, e)
-		}
-	case list && (op == "<" || op == "<=" || op == ">" || op == ">="): // two of constants became a BETWEEN, which the engine has not of lists
-		return func(n *pg.Node) (*pg.Node, error) {
-			out, err := r.operator(n, n.GetAExpr())
-			return pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{str("=")}, out, boolean(true), -1), err
-		}
-	case op == "||" && (left == datum.Bytea || right == datum.Bytea): // beside a null it has no type to the engine
-		return func(n *pg.Node) (*pg.Node, error) {
-			out, err := r.operator(n, n.GetAExpr())
-			return cast(out, "BLOB"), err
 		}
 	case op == "||" && list:
 		name = concatenation(e, left, right)
