@@ -504,15 +504,15 @@ func (s *Session) runSlow(ctx context.Context, run *exec.Run, p duck.Prepared, g
 	}
 	if c, ok := p.(*queryplan.Computing); ok {
 		emit = c.Compute(run.Env, emit)
-		var rows map[*queryplan.RoutineScan][][]datum.Datum
+		var rows map[any][][]datum.Datum
 		var err error
 		if args, rows, err = c.Before(run.Env, s.rowsOf(ctx, run)); err != nil {
 			return err
 		}
 		others := system
 		system = func(ctx context.Context, spec duck.ScanSpec) (duck.Scan, error) {
-			if scan, ok := spec.Table.Ref.(*queryplan.RoutineScan); ok {
-				return duck.RowScan(spec, rows[scan]), nil
+			if held, ok := rows[spec.Table.Ref]; ok {
+				return duck.RowScan(spec, held), nil
 			}
 			return others(ctx, spec)
 		}

@@ -26,6 +26,31 @@ func TestExplainAnalyzeRunsTheStatement(t *testing.T) {
 	c.want("Full scan of t\nEXPLAIN", "explain (analyze off) select v from t")
 }
 
+// TestRowsByKey: what is said of several columns of a key at once leads to rows, too.
+func TestRowsByKey(t *testing.T) {
+	c := newFixture(t, nil).open()
+	c.run("create table k (a int4, b int4, c text, d int4, primary key (a, b))")
+	c.run("create index k_cd on k (c, d)")
+	for condition, want := range map[string]string{
+		"(a, b) in ((1, 2), (3, 4))":               "Key lookup in k",
+		"(b, a) = (1, 2)":                          "Key lookup in k",
+		"(a = 1 and b = 2) or (b = 3 and a = 4)":   "Key lookup in k",
+		"a = 5 and (b = 2 or b = 3)":               "Key lookup in k",
+		"a = 5 and (b, c) in ((2, 'x'), (3, 'y'))": "Key lookup in k",
+		"(a, b) > (5, 6)":                          "Range scan of k",
+		"a = 1 or a = 2":                           "Range scan of k",
+		"(c, d) in (('x', 1), ('y', 2))":           "Index Cond: ((c, d) = ANY (('x'::text, 1), ('y'::text, 2)))",
+		"(c, d) > ('x', 1) and c < 'z'":            "Index Cond: ((c >= 'x'::text) AND (c < 'z'::text))",
+		"(a = 1 and b = 2) or c = 'x'":             "Full scan of k",
+		"(a, b) not in ((1, 2), (3, 4))":           "Full scan of k",
+		"(a + 1, b) in ((1, 2), (3, 4))":           "Full scan of k",
+	} {
+		if got := c.run("explain select * from k where " + condition); !strings.Contains(got, want) {
+			t.Errorf("%s:\n%s, want %s", condition, got, want)
+		}
+	}
+}
+
 func TestExplainAsJSON(t *testing.T) {
 	c := newFixture(t, nil).open()
 	c.run("create table t (id int8 primary key, v int8)")

@@ -81,7 +81,7 @@ func (p *prepared) zoned() bool {
 }
 
 func (p *prepared) addTable(scan *rewrite.Scan) error {
-	shape := frame.Shape{Rows: scan.Table.Rows}
+	shape := frame.Shape{Rows: scan.Table.Rows, InOrder: scan.Table.InOrder}
 	var types []frame.Type
 	for k, i := range scan.Columns {
 		c := scan.Table.Columns[i]

@@ -108,7 +108,7 @@ func (a *adder) Flush(emit func(key, value []byte)) {
 // group runs a Select that adds rows up.
 func (r *Run) group(ctx context.Context, p *projector) error {
 	s := p.plan
-	env := *r.Env
+	env := r.Env.Copy()
 	env.Row = make([]datum.Datum, len(s.Table.Columns))
 	sum := newAdder(s.Group, s.Decoder, s.Filter, env)
 	held := &heldGroups{groups: sum.groups, memory: r.Memory}

@@ -67,7 +67,7 @@ func (s *Source) planJoins(ctx context.Context, specs []duck.ScanSpec) error {
 func (s *Source) openJoined(ctx context.Context, scan *tableScan, slot int) error {
 	ways := s.joined.Ways(slot)
 	if parts, ok := s.ahead[slot]; ok {
-		scan.env = *s.Run.Env
+		scan.env = s.Run.Env.Copy()
 		scan.env.Session = scan.session
 		scan.parts = parts
 		return nil

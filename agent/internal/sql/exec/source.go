@@ -118,7 +118,7 @@ type tableScan struct {
 func (s *tableScan) open(ctx context.Context, a *queryplan.Access) error {
 	s.decoder = s.decoderOf(a)
 	// The scans of a statement run at once: none may write to the Run.
-	env := *s.run.Env
+	env := s.run.Env.Copy()
 	s.env = env
 	s.env.Session = s.session
 	if a.Index != nil {

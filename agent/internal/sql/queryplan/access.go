@@ -9,8 +9,8 @@ import (
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
 
-// maxPoints bounds the keys that one statement looks up; more are scanned.
-const maxPoints = 50_000
+// maxPoints bounds the keys that one statement looks up; more of a list are scanned.
+const maxPoints = 1 << 20
 
 // Access says which rows of a table to read.
 type Access struct {
@@ -33,6 +33,8 @@ type Access struct {
 type keyValues struct {
 	values []Expr
 	array  Expr // instead of values
+	// tuples are instead of values, those of all columns at once: nothing else is a point then.
+	tuples [][]Expr
 }
 
 func (k *keyValues) single() bool { return k.array == nil && len(k.values) == 1 }
@@ -102,9 +104,17 @@ func matched(parts, over []Expr) (a Access, used map[int]bool) {
 		}
 		return a, used
 	}
+	for _, part := range parts {
+		if tuples := tuplesOf(part, over, equal); tuples != nil {
+			a.Points = []keyValues{{tuples: tuples}}
+			return a, used
+		}
+	}
 	for n, e := range equal {
 		if e == nil || !e.single() {
-			a.Lower, a.Upper = bounds(parts, over[n], used)
+			if a.Lower, a.Upper = bounds(parts, over[n], used); a.Lower == nil && a.Upper == nil {
+				a.Lower, a.Upper = extremes(parts, over[n], e)
+			}
 			break
 		}
 		a.Prefix = append(a.Prefix, e.values[0])
@@ -173,7 +183,11 @@ func equality(e Expr) (of Expr, values *keyValues) {
 func bounds(parts []Expr, x Expr, used map[int]bool) (lower, upper *bound) {
 	for i, part := range parts {
 		e, ok := part.(*compareExpr)
-		if !ok {
+		row, isRow := part.(*rowCompare)
+		switch {
+		case isRow:
+			e = row.first()
+		case !ok:
 			continue
 		}
 		op, value := e.op, e.right
@@ -187,11 +201,11 @@ func bounds(parts []Expr, x Expr, used map[int]bool) (lower, upper *bound) {
 		switch op {
 		case ">", ">=":
 			if lower == nil {
-				lower, used[i] = &bound{value: value, inclusive: op == ">="}, true
+				lower, used[i] = &bound{value: value, inclusive: op == ">="}, !isRow
 			}
 		case "<", "<=":
 			if upper == nil {
-				upper, used[i] = &bound{value: value, inclusive: op == "<="}, true
+				upper, used[i] = &bound{value: value, inclusive: op == "<="}, !isRow
 			}
 		}
 	}
@@ -225,7 +239,16 @@ func (a *Access) direction(n int) datum.Direction {
 // over. Nulls match nothing.
 func (a *Access) Keys(env *Env) ([][]byte, error) {
 	out := [][]byte{nil}
+	if len(a.Points) > 0 && a.Points[0].tuples != nil {
+		var err error
+		if out, err = a.tupleKeys(env); err != nil {
+			return nil, err
+		}
+	}
 	for i := range a.Points {
+		if a.Points[i].tuples != nil {
+			break
+		}
 		values, err := a.Points[i].eval(env)
 		if err != nil {
 			return nil, err
@@ -237,6 +260,28 @@ func (a *Access) Keys(env *Env) ([][]byte, error) {
 	if len(out) > 1 {
 		slices.SortFunc(out, bytes.Compare)
 		out = slices.CompactFunc(out, bytes.Equal)
+	}
+	return out, nil
+}
+
+// tupleKeys are the encoded keys of tuples.
+func (a *Access) tupleKeys(env *Env) ([][]byte, error) {
+	var out [][]byte
+	for _, tuple := range a.Points[0].tuples {
+		values, err := evalAll(env, tuple)
+		if err != nil {
+			return nil, err
+		}
+		if hasNull(values) {
+			continue
+		}
+		var key []byte
+		for n, v := range values {
+			if key, err = datum.AppendIndexKey(key, v, a.direction(n)); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, key)
 	}
 	return out, nil
 }

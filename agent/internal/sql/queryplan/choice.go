@@ -125,7 +125,11 @@ func (c *chosen) weigh(ask asked, rows float64) {
 // keptBy guesses how many of all rows an access path reads.
 func keptBy(a *Access) float64 {
 	kept := 1.0
-	for range len(a.Prefix) + len(a.Points) {
+	points := len(a.Points)
+	if points > 0 && a.Points[0].tuples != nil {
+		points = len(a.Points[0].tuples[0])
+	}
+	for range len(a.Prefix) + points {
 		kept *= keptByEqual
 	}
 	for _, b := range []*bound{a.Lower, a.Upper} {

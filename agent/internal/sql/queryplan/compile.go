@@ -341,6 +341,12 @@ func (c *compiler) boolean(n *pg.BoolExpr) (Expr, error) {
 		}
 	}
 	if n.GetBoolop() != pg.BoolExprType_NOT_EXPR {
+		if n.GetBoolop() == pg.BoolExprType_OR_EXPR {
+			args = lists(args)
+		}
+		if len(args) == 1 {
+			return args[0], nil
+		}
 		return &andExpr{args: args, or: n.GetBoolop() == pg.BoolExprType_OR_EXPR}, nil
 	}
 	return &fn{typ: datum.Bool, args: args, strict: true, eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {

@@ -217,6 +217,12 @@ func (a *Access) conditions(table *catalog.Table) []string {
 		switch {
 		case k.single():
 			out = append(out, fmt.Sprintf("(%s = %s)", over(n), valueText(k.values[0])))
+		case k.tuples != nil:
+			columns := make([]string, len(k.tuples[0]))
+			for i := range columns {
+				columns[i] = over(i)
+			}
+			out = append(out, fmt.Sprintf("((%s) = ANY (%s))", strings.Join(columns, ", "), tupleTexts(k.tuples)))
 		case k.array != nil:
 			out = append(out, fmt.Sprintf("(%s = ANY (%s))", over(n), valueText(k.array)))
 		default:
@@ -239,6 +245,14 @@ func (a *Access) conditions(table *catalog.Table) []string {
 		out = append(out, fmt.Sprintf("(%s %s %s)", over(len(a.Prefix)), b.op, valueText(b.value)))
 	}
 	return out
+}
+
+func tupleTexts(list [][]Expr) string {
+	texts := make([]string, len(list))
+	for i, tuple := range list {
+		texts[i] = "(" + valueTexts(tuple) + ")"
+	}
+	return strings.Join(texts, ", ")
 }
 
 func valueTexts(list []Expr) string {

@@ -26,6 +26,15 @@ type Env struct {
 	Session        *Session
 	// held is the operand of the CASE whose conditions are computed.
 	held datum.Datum
+	// lists are those of IN and ANY that have been put in order.
+	lists map[Expr]*orderedList
+}
+
+// Copy is an Env for another who computes, perhaps at the same time.
+func (env *Env) Copy() Env {
+	out := *env
+	out.lists = nil
+	return out
 }
 
 // Session is what functions such as current_user answer.
@@ -226,60 +235,6 @@ func (e *heldExpr) Type() datum.Type { return e.of.Type() }
 
 func (e *heldExpr) Eval(env *Env) (datum.Datum, error) { return env.held, nil }
 
-// inExpr is value IN (list) or = ANY (array).
-type inExpr struct {
-	value Expr
-	list  []Expr
-	array Expr // instead of list
-	not   bool
-}
-
-func (e *inExpr) Type() datum.Type { return datum.Bool }
-
-func (e *inExpr) Eval(env *Env) (datum.Datum, error) {
-	v, err := e.value.Eval(env)
-	if err != nil {
-		return v, err
-	}
-	items, null, err := e.items(env)
-	if err != nil || null {
-		return datum.MakeNull(datum.Bool), err
-	}
-	if len(items) == 0 {
-		return datum.MakeBool(e.not), nil
-	}
-	null = v.Null
-	for i := 0; i < len(items) && !v.Null; i++ {
-		if items[i].Null {
-			null = true
-		} else if datum.Compare(v, items[i]) == 0 {
-			return datum.MakeBool(!e.not), nil
-		}
-	}
-	if null {
-		return datum.MakeNull(datum.Bool), nil
-	}
-	return datum.MakeBool(e.not), nil
-}
-
-// items computes the list; null says that the array itself is.
-func (e *inExpr) items(env *Env) (items []datum.Datum, null bool, err error) {
-	if e.array != nil {
-		a, err := e.array.Eval(env)
-		if err != nil || a.Null {
-			return nil, true, err
-		}
-		return a.A.Values, false, nil
-	}
-	items = make([]datum.Datum, len(e.list))
-	for i, x := range e.list {
-		if items[i], err = x.Eval(env); err != nil {
-			return nil, false, err
-		}
-	}
-	return items, false, nil
-}
-
 // children returns the expressions that e is made of.
 func children(e Expr) []Expr {
 	switch e := e.(type) {
@@ -307,6 +262,10 @@ func children(e Expr) []Expr {
 		return out
 	case *compareExpr:
 		return []Expr{e.left, e.right}
+	case *rowCompare:
+		return slices.Concat(e.left, e.right)
+	case *tupleExpr:
+		return slices.Concat(e.row, slices.Concat(e.list...))
 	default:
 		return nil
 	}

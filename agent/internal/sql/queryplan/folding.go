@@ -477,7 +477,7 @@ func fixed(e Expr) bool {
 		if e.volatile || e.stable || e.moment || e.routine != nil || len(e.args) == 0 {
 			return false
 		}
-	case *andExpr, *coalesceExpr, *caseExpr, *inExpr, *compareExpr:
+	case *andExpr, *coalesceExpr, *caseExpr, *inExpr, *compareExpr, *rowCompare, *tupleExpr:
 	default:
 		return false
 	}

@@ -68,6 +68,12 @@ func (c *compiler) binary(name string, n *pg.A_Expr) (Expr, error) {
 	if e, err := c.compareRows(name, n); e != nil || err != nil {
 		return e, err
 	}
+	switch name {
+	case "=", "<>", "!=", "<", "<=", ">", ">=":
+		if e, err := c.rowPair(name, n.GetLexpr(), n.GetRexpr()); e != nil || err != nil {
+			return e, err
+		}
+	}
 	a, b, err := c.pair(n.GetLexpr(), n.GetRexpr())
 	if err != nil {
 		return nil, err
@@ -241,6 +247,9 @@ func satisfies(op string, order int) bool {
 }
 
 func (c *compiler) in(n *pg.A_Expr, list []*pg.Node, not bool) (Expr, error) {
+	if e, err := c.tuples(n, list, not); e != nil || err != nil {
+		return e, err
+	}
 	args, t, err := c.among(n.GetLexpr(), list)
 	if err != nil {
 		return nil, err

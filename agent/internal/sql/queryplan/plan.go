@@ -102,6 +102,7 @@ type Planner struct {
 	notifies bool           // pg_notify is called
 	ruled    bool           // expressions of tables have the session carry out functions
 	scans    []*RoutineScan // in FROM of the slow path
+	values   []*valuesScan  // so, too
 	// view is the one by which the statement changes rows; nil: it names a table.
 	view   *throughView
 	guards map[Guarded]Expr
@@ -214,7 +215,11 @@ func (p *Planner) slowQuery(ctx context.Context, s *pg.SelectStmt, out *Plan) er
 
 // slow prepares a SELECT for the slow path.
 func (p *Planner) slow(ctx context.Context, s *pg.SelectStmt) (duck.Prepared, []Column, error) {
-	s, err := p.namedEnums(s)
+	beside := &outside{params: len(p.params.Types)}
+	s, err := p.takeLists(s, beside)
+	if err == nil {
+		s, err = p.namedEnums(s)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -222,13 +227,13 @@ func (p *Planner) slow(ctx context.Context, s *pg.SelectStmt) (duck.Prepared, []
 	if err == nil {
 		err = textually(computed)
 	}
-	var beside *outside
 	if err == nil {
-		s, beside, err = p.takeRoutines(s)
+		s, err = p.takeRoutines(s, beside)
 	}
 	if err != nil {
 		return nil, nil, err
 	}
+	p.params.Types = beside.types(p.params.Types)
 	if err := p.bindUnread(ctx, s); err != nil {
 		return nil, nil, err
 	}
@@ -246,8 +251,7 @@ func (p *Planner) slow(ctx context.Context, s *pg.SelectStmt) (duck.Prepared, []
 	if err != nil {
 		return nil, nil, err
 	}
-	p.params.Types = append([]datum.Type(nil), prepared.ParamTypes()...)
-	if beside != nil {
+	if p.params.Types = append([]datum.Type(nil), prepared.ParamTypes()...); !beside.empty() {
 		p.params.Types = p.params.Types[:min(beside.params, len(p.params.Types))]
 	}
 	columns := make([]Column, len(prepared.Columns()))
@@ -262,7 +266,7 @@ func (p *Planner) slow(ctx context.Context, s *pg.SelectStmt) (duck.Prepared, []
 	if computed != nil {
 		prepared = computedColumns(prepared, columns, names, computed)
 	}
-	if beside != nil {
+	if !beside.empty() {
 		prepared = beside.with(prepared)
 	}
 	return prepared, columns, nil

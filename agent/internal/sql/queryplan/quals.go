@@ -26,6 +26,10 @@ func evaluations(e Expr) int {
 		if e.array != nil {
 			n = 10 * one / 2 // of so many elements, as far as is known
 		}
+	case *rowCompare:
+		n = one * len(e.left)
+	case *tupleExpr:
+		n = one * len(e.row) * len(e.list)
 	case *fn:
 		if !e.widening && e.name != isNotNull && e.name != isNull && len(e.args) > 0 {
 			n = one

@@ -6,7 +6,6 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
@@ -23,27 +22,17 @@ type RoutineScan struct {
 // routineSchema is the schema in which calls in FROM stand by their numbers.
 const routineSchema = "#call"
 
-// outside is what the session carries out for a query of the slow path: the engine runs
-// beside the node, and calls nothing there.
-type outside struct {
-	before []Expr
-	scans  []*RoutineScan
-	params int
-}
-
-// takeRoutines has a query of the slow path find, in the place of calls that the session
-// carries out, tables in FROM and parameters elsewhere. nil: there is none.
-func (p *Planner) takeRoutines(s *pg.SelectStmt) (*pg.SelectStmt, *outside, error) {
+// takeRoutines has calls that the session carries out be tables in FROM, and parameters
+// elsewhere.
+func (p *Planner) takeRoutines(s *pg.SelectStmt, out *outside) (*pg.SelectStmt, error) {
 	s = p.takeViews(s)
 	if p.Functions == nil || !p.callsRoutines(s) {
-		return s, nil, nil
+		return s, nil
 	}
 	s = proto.CloneOf(s)
-	out := &outside{params: len(p.params.Types)}
+	out.countParams(s)
+	before := len(out.before)
 	err := syntax.WalkQuery(s, func(n *pg.Node) (bool, error) {
-		if ref := n.GetParamRef(); ref != nil {
-			out.params = max(out.params, int(ref.GetNumber()))
-		}
 		if f := n.GetRangeFunction(); f != nil {
 			return true, p.takeScan(n, f, out)
 		}
@@ -55,7 +44,7 @@ func (p *Planner) takeRoutines(s *pg.SelectStmt) (*pg.SelectStmt, *outside, erro
 		}
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	err = syntax.WalkQuery(s, func(n *pg.Node) (bool, error) {
 		f := n.GetFuncCall()
@@ -66,21 +55,11 @@ func (p *Planner) takeRoutines(s *pg.SelectStmt) (*pg.SelectStmt, *outside, erro
 		if e == nil {
 			return true, nil
 		}
-		out.before = append(out.before, e)
-		n.Node = CastTo(&pg.Node{Node: &pg.Node_ParamRef{ParamRef: &pg.ParamRef{Number: int32(out.params + len(out.before)), Location: -1}}}, e.Type()).GetNode() //nolint:gosec // a few
+		n.Node = out.number(e).GetNode()
 		return false, nil
 	})
-	for i, e := range out.before {
-		for len(p.params.Types) < out.params+i {
-			p.params.Types = append(p.params.Types, datum.Unknown)
-		}
-		p.params.Types = append(p.params.Types, e.Type())
-	}
-	if len(out.before)+len(out.scans) == 0 {
-		return s, nil, err
-	}
-	p.calls = true
-	return s, out, err
+	p.calls = p.calls || len(out.before) > before || len(out.scans) > 0
+	return s, err
 }
 
 // callsRoutines reports whether a query calls a function that somebody has made.
@@ -145,7 +124,7 @@ func (p *Planner) takeScan(n *pg.Node, rf *pg.RangeFunction, out *outside) error
 	if alias == nil {
 		alias = &pg.Alias{Aliasname: r.Object.Name}
 	}
-	scan := &RoutineScan{Routine: r, args: args, table: &duck.Table{Schema: routineSchema, Name: strconv.Itoa(len(out.scans))}}
+	scan := &RoutineScan{Routine: r, args: args, table: &duck.Table{Schema: routineSchema, Name: strconv.Itoa(len(out.scans)), InOrder: true}}
 	scan.table.Ref = scan
 	for _, column := range r.Columns {
 		if !r.Composite && column.Name == r.Object.Name {
@@ -247,56 +226,15 @@ func allRowFree(list []Expr) bool {
 	return true
 }
 
-// scanned finds a call in FROM.
+// scanned finds a call in FROM, or a list.
 func (p *Planner) scanned(schema, name string) (*duck.Table, bool) {
 	i, err := strconv.Atoi(name)
-	if schema != routineSchema || err != nil || i >= len(p.scans) {
-		return nil, false
+	switch {
+	case err != nil:
+	case schema == routineSchema && i < len(p.scans):
+		return p.scans[i].table, true
+	case schema == valuesSchema && i < len(p.values):
+		return p.values[i].table, true
 	}
-	return p.scans[i].table, true
-}
-
-// with has the query be one for which something is computed before.
-func (o *outside) with(prepared duck.Prepared) duck.Prepared {
-	out, ok := prepared.(*Computing)
-	if !ok {
-		out = &Computing{Prepared: prepared}
-	}
-	out.before, out.calls, out.params = o.before, o.scans, o.params
-	return out
-}
-
-// Before computes what has to be there before the query begins: the arguments with those
-// that stand behind them, and the rows of functions.
-func (c *Computing) Before(env *Env, rows func(*Routine, []datum.Datum) ([][]datum.Datum, error)) ([]datum.Datum, map[*RoutineScan][][]datum.Datum, error) {
-	args := env.Args
-	if len(c.before) > 0 {
-		args = append(make([]datum.Datum, 0, c.params+len(c.before)), args...)
-		for _, e := range c.before {
-			v, err := e.Eval(env)
-			if err != nil {
-				return nil, nil, err
-			}
-			args = append(args, v)
-		}
-	}
-	var out map[*RoutineScan][][]datum.Datum
-	for _, scan := range c.calls {
-		given := make([]datum.Datum, len(scan.args))
-		for i, e := range scan.args {
-			var err error
-			if given[i], err = e.Eval(env); err != nil {
-				return nil, nil, err
-			}
-		}
-		got, err := rows(scan.Routine, given)
-		if err != nil {
-			return nil, nil, err
-		}
-		if out == nil {
-			out = map[*RoutineScan][][]datum.Datum{}
-		}
-		out[scan] = got
-	}
-	return args, out, nil
+	return nil, false
 }

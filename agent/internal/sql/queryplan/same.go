@@ -28,6 +28,12 @@ func same(a, b Expr) bool {
 	case *inExpr:
 		b, ok := b.(*inExpr)
 		return ok && a.not == b.not && (a.array == nil) == (b.array == nil) && sameAll(a, b)
+	case *rowCompare:
+		b, ok := b.(*rowCompare)
+		return ok && a.op == b.op && sameAll(a, b)
+	case *tupleExpr:
+		b, ok := b.(*tupleExpr)
+		return ok && a.not == b.not && len(a.row) == len(b.row) && sameAll(a, b)
 	case *coalesceExpr:
 		_, ok := b.(*coalesceExpr)
 		return ok && sameAll(a, b)

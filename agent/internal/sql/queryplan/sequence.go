@@ -133,11 +133,7 @@ func serialSequence(args []Expr) (Expr, error) {
 type Computing struct {
 	duck.Prepared
 	computed map[int]Expr // by column
-	// before are parameters behind those of the statement, and calls the functions in FROM:
-	// both are computed before the query begins.
-	before []Expr
-	calls  []*RoutineScan
-	params int // of the statement
+	outside               // what is computed before the query begins
 }
 
 // Compute has the rows of the query go to emit with what Go computes of them.

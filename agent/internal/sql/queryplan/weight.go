@@ -49,7 +49,7 @@ func (s *Select) weight() Weight {
 func (a *Access) names(most int) bool {
 	n := 1
 	for i := range a.Points {
-		if n *= max(len(a.Points[i].values), 1); n > most {
+		if n *= max(len(a.Points[i].values), len(a.Points[i].tuples), 1); n > most {
 			return false
 		}
 	}

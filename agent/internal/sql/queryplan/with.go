@@ -216,7 +216,7 @@ func (p *Planner) part(ctx context.Context, c *pg.CommonTableExpr) error {
 		return fail("42P10", position, "WITH query %q has %d columns available but %d columns specified", name, len(columns), len(given))
 	}
 	if columns != nil {
-		out.table = &duck.Table{Schema: partSchema, Name: strconv.Itoa(len(p.parts)), Ref: out}
+		out.table = &duck.Table{Schema: partSchema, Name: strconv.Itoa(len(p.parts)), Ref: out, InOrder: true}
 		for i, column := range columns {
 			if i < len(given) {
 				column.Name = given[i]

@@ -119,6 +119,12 @@ func eachMessage(m protoreflect.Message, fn func(proto.Message) error) error {
 		return err
 	}
 	fields := m.Descriptor().Fields()
+	if _, ok := m.Interface().(*pg.Node); ok { // one of some 270
+		if field := m.WhichOneof(m.Descriptor().Oneofs().Get(0)); field != nil {
+			return eachMessage(m.Get(field).Message(), fn)
+		}
+		return nil
+	}
 	for i := range fields.Len() {
 		field := fields.Get(i)
 		if field.Kind() != protoreflect.MessageKind || !m.Has(field) {

@@ -28,6 +28,7 @@ type Statement struct {
 // Shape is what the worker knows of a table.
 type Shape struct {
 	Rows    int64
+	InOrder bool // its rows have an order, which one thread keeps
 	Columns []Field
 }
 
@@ -65,6 +66,7 @@ func (s *Statement) Encode() []byte {
 	e.uint(uint64(len(s.Tables)))
 	for i := range s.Tables {
 		e.uint(uint64(s.Tables[i].Rows))
+		e.buf = append(e.buf, flag(s.Tables[i].InOrder))
 		e.fields(s.Tables[i].Columns)
 	}
 	e.types(s.Params)
@@ -80,7 +82,7 @@ func DecodeStatement(p []byte) (*Statement, error) {
 	d := decoder{buf: p}
 	s := &Statement{SQL: d.string(), TimeZone: d.string()}
 	for range d.count(2) {
-		s.Tables = append(s.Tables, Shape{Rows: int64(d.uint()), Columns: d.fields()})
+		s.Tables = append(s.Tables, Shape{Rows: int64(d.uint()), InOrder: d.byte() == 1, Columns: d.fields()})
 	}
 	s.Params = d.types()
 	execute := d.byte()

@@ -19,21 +19,24 @@ type Registry interface {
 }
 
 // resolveRegistry puts the number of the object in a value that has a name, also into the
-// elements of an array.
-func resolveRegistry(reg Registry, d *datum.Datum) error {
+// elements of an array. The catalogs are asked for where there is a name: to put them
+// together takes longer than most statements have parameters.
+func resolveRegistry(s *Session, d *datum.Datum) error {
 	switch {
 	case d.Null || !d.Type.Elem().IsRegistry():
 		return nil
 	case d.Type.IsArray():
 		for i := range d.A.Values {
-			if err := resolveRegistry(reg, &d.A.Values[i]); err != nil {
+			if err := resolveRegistry(s, &d.A.Values[i]); err != nil {
 				return err
 			}
 		}
 		return nil
 	case d.I != datum.NoObject:
 		return nil
-	case reg == nil:
+	}
+	reg := s.registry()
+	if reg == nil {
 		return &datum.Error{Code: "0A000", Message: d.Type.SQLName() + " of a name is not supported here"}
 	}
 	n, err := reg.Number(d.Type, d.S)
@@ -42,7 +45,7 @@ func resolveRegistry(reg Registry, d *datum.Datum) error {
 }
 
 // ResolveRegistry is for the values of parameters.
-func ResolveRegistry(s *Session, d *datum.Datum) error { return resolveRegistry(s.registry(), d) }
+func ResolveRegistry(s *Session, d *datum.Datum) error { return resolveRegistry(s, d) }
 
 func (s *Session) registry() Registry {
 	if s.Registry == nil {
@@ -61,7 +64,7 @@ func (r *rewriter) resolved(d datum.Datum) (datum.Datum, error) {
 			return d, nil
 		}
 	}
-	return d, resolveRegistry(r.in.Session.registry(), &d)
+	return d, resolveRegistry(&r.in.Session, &d)
 }
 
 // kinds are those of objects that catalogs know by their names, with what an error says of

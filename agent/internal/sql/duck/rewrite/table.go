@@ -22,6 +22,8 @@ type Table struct {
 	Key []int
 	// Rows is an estimate for the optimizer, 0 if unknown.
 	Rows int64
+	// InOrder says that its rows have an order, as those of VALUES and of functions do.
+	InOrder bool
 	// Query is what it shows, if it is a view. It is not changed.
 	Query *pg.SelectStmt
 	// Rights is the role whose policies hide rows of it; "": that of the session.

@@ -173,7 +173,11 @@ func ndScanInit(p unsafe.Pointer) {
 		return
 	}
 	bind.InitSetInitData(info, newRef(s), C.nd_free())
-	bind.InitSetMaxThreads(info, bind.IdxT(b.run.engine.threads))
+	threads := b.run.engine.threads
+	if b.shape.InOrder {
+		threads = 1
+	}
+	bind.InitSetMaxThreads(info, bind.IdxT(threads))
 }
 
 //export ndScanFill
