@@ -85,6 +85,7 @@ func Rewrite(in Input) (*Statement, error) {
 	if err != nil {
 		return nil, err
 	}
+	keepOrder(tree)
 	if r.usesNow {
 		r.nowNumber()
 	}
