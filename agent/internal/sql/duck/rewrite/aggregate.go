@@ -276,16 +276,21 @@ func (r *rewriter) listsTexts(s *pg.SelectStmt, n *pg.Node) bool {
 // keepsDigits refuses functions that show elements of arrays of numerics which the engine would
 // have with other digits.
 func (r *rewriter) keepsDigits(f *pg.FuncCall, name string) error {
-	switch name {
-	case "unnest", "array_to_string", "array_append", "array_prepend", "array_cat", "array_remove":
-		for _, a := range f.Args {
-			if r.manyScales(a) {
-				return manyScaled(name)
-			}
+	if slices.Contains(countsElements, name) {
+		return nil
+	}
+	for _, a := range f.Args {
+		if r.manyScales(a) {
+			return manyScaled(name)
 		}
 	}
 	return nil
 }
+
+// countsElements are functions of arrays that show none of their elements.
+//
+//nolint:gochecknoglobals // a constant table
+var countsElements = []string{"count", "array_length", "cardinality", "array_ndims", "array_dims", "array_lower", "array_upper", "array_position", "array_positions", "pg_typeof"}
 
 func manyScaled(of string) error {
 	err := unsupported(0, "%s of an array of numerics with scales of their own", of)
@@ -343,6 +348,12 @@ func inOrder(f *pg.FuncCall) {
 	}
 }
 
+// losesScales reports whether a column is an array of numerics that the engine has with one
+// scale, where PostgreSQL has several.
+func (c *column) losesScales() bool {
+	return c.typ == datum.Numeric|datum.Array && c.modifier < 0 && (c.scan != nil || c.lossy)
+}
+
 // listsKeepDigits refuses a column of numerics in arrays which have scales of their own where
 // their digits would be seen: the engine has them with one scale, and shows none of the zeros
 // at their ends.
@@ -350,7 +361,7 @@ func (r *rewriter) listsKeepDigits(n *pg.Node) error {
 	switch x := n.GetNode().(type) {
 	case *pg.Node_ColumnRef:
 		c, ok := r.scope.find(x.ColumnRef)
-		if !ok || r.digitless[n] || x.ColumnRef.Location == syntax.AsStored || c.typ != datum.Numeric|datum.Array || c.modifier >= 0 || c.scan == nil && !c.lossy {
+		if !ok || r.digitless[n] || x.ColumnRef.Location == syntax.AsStored || !c.losesScales() {
 			return nil
 		}
 		err := unsupported(x.ColumnRef.Location, "a column of arrays of numerics with scales of their own in this statement")
@@ -379,8 +390,7 @@ func (r *rewriter) listsKeepDigits(n *pg.Node) error {
 			r.digitless[x.AExpr.Lexpr], r.digitless[x.AExpr.Rexpr] = true, true
 		}
 	case *pg.Node_FuncCall:
-		switch lastName(x.FuncCall.Funcname) {
-		case "count", "array_length", "cardinality", "array_ndims", "array_dims", "array_lower", "array_upper", "array_position", "array_positions":
+		if slices.Contains(countsElements, lastName(x.FuncCall.Funcname)) {
 			for _, a := range x.FuncCall.Args {
 				r.digitless[a] = true
 			}

@@ -231,6 +231,24 @@ func contains(array, x *pg.Node) *pg.Node {
 	}, Defresult: cast(null(), "BOOLEAN"), Location: -1}}}
 }
 
+// ofColumn reports whether n is a column, or a cast of one.
+func ofColumn(n *pg.Node) bool {
+	for n.GetTypeCast() != nil {
+		n = n.GetTypeCast().GetArg()
+	}
+	return n.GetColumnRef() != nil
+}
+
+// searchable reports whether DuckDB finds a value among elements as PostgreSQL's = does.
+func searchable(value, element datum.Type) bool {
+	switch element {
+	case datum.OID, datum.UUID, datum.Date, datum.Bool, datum.Timestamp, datum.Timestamptz:
+		return value == element
+	default:
+		return value.IsInt() && element.IsInt() || value.IsString() && element.IsString() && value != datum.Bpchar && element != datum.Bpchar
+	}
+}
+
 // maxArrayExpr bounds, in bytes of the tree, an array that is named twice.
 const maxArrayExpr = 1 << 16
 
@@ -250,9 +268,13 @@ func (r *rewriter) again(n *pg.Node) *pg.Node {
 
 // quantified handles x op ANY (array).
 func (r *rewriter) quantified(n *pg.Node, op string, e *pg.A_Expr) (*pg.Node, error) {
-	if op == "=" && e.Kind == pg.A_Expr_Kind_AEXPR_OP_ANY && e.Lexpr.GetColumnRef() != nil && e.Rexpr.GetColumnRef() != nil &&
-		r.typeOf(e.Lexpr).IsInt() && r.typeOf(e.Rexpr).Elem().IsInt() {
-		return contains(e.Rexpr, e.Lexpr), nil
+	if ofColumn(e.Lexpr) && ofColumn(e.Rexpr) && searchable(r.typeOf(e.Lexpr), r.typeOf(e.Rexpr).Elem()) {
+		switch {
+		case op == "=" && e.Kind == pg.A_Expr_Kind_AEXPR_OP_ANY:
+			return contains(e.Rexpr, e.Lexpr), nil
+		case (op == "<>" || op == "!=") && e.Kind == pg.A_Expr_Kind_AEXPR_OP_ALL:
+			return not(contains(e.Rexpr, e.Lexpr)), nil
+		}
 	}
 	switch op {
 	case "=", "<>", "!=", "<", "<=", ">", ">=":

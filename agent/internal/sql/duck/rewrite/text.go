@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"slices"
 	"strconv"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -190,6 +191,9 @@ func (r *rewriter) named(n *pg.Node) func(*pg.Node) *pg.Node {
 		out := n
 		var err error
 		if rel != nil {
+			if slices.ContainsFunc(rel.columns, func(c column) bool { return !c.hidden && c.losesScales() }) {
+				r.refuse(manyScaled("json"))
+			}
 			out, err = r.namedRow(n, rel)
 		} else if t.Elem().IsEnum() {
 			out, err = enumTexts(n, t)
