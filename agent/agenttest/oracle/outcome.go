@@ -90,6 +90,7 @@ const (
 	tagKind     = "5 tag"
 	failsKind   = "6 an error, answered by PostgreSQL"
 	codeKind    = "7 another SQLSTATE"
+	firstKind   = "8 the other of two errors"
 )
 
 // difference says how got differs from what PostgreSQL gave. Of rough rows the last digits
