@@ -16,8 +16,8 @@ const (
 
 // likes are LIKE of bytea, and with ANY and ALL.
 var likes = []Function{
-	{Name: LikeAny, Args: []datum.Type{datum.Text, datum.Text | datum.Array, datum.Text}, Result: datum.Bool, Eval: likeEach(true)},
-	{Name: LikeAll, Args: []datum.Type{datum.Text, datum.Text | datum.Array, datum.Text}, Result: datum.Bool, Eval: likeEach(false)},
+	{Name: LikeAny, Args: []datum.Type{datum.Text, datum.Text | datum.Array, datum.Text}, Result: datum.Bool, Nulls: true, Eval: likeEach(true)},
+	{Name: LikeAll, Args: []datum.Type{datum.Text, datum.Text | datum.Array, datum.Text}, Result: datum.Bool, Nulls: true, Eval: likeEach(false)},
 	{Name: LikeBytea, Args: []datum.Type{datum.Bytea, datum.Bytea}, Result: datum.Bool, Eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
 		ok, err := matchLike(a[0].S, a[1].S, func(string) int { return 1 })
 		return datum.MakeBool(ok), err
@@ -27,6 +27,14 @@ var likes = []Function{
 // likeEach is ANY, or ALL: the first element that decides it does, and else null if one is.
 func likeEach(decides bool) func(*Env, []datum.Datum) (datum.Datum, error) {
 	return func(_ *Env, a []datum.Datum) (datum.Datum, error) {
+		switch {
+		case a[1].Null:
+			return datum.MakeNull(datum.Bool), nil
+		case len(a[1].A.Values) == 0: // whatever the text is
+			return datum.MakeBool(!decides), nil
+		case a[0].Null:
+			return datum.MakeNull(datum.Bool), nil
+		}
 		negated, fold := strings.HasPrefix(a[2].S, "!"), strings.HasSuffix(a[2].S, "*")
 		unknown := false
 		for _, pattern := range a[1].A.Values {

@@ -30,6 +30,9 @@ func NumericArithmetic(op string, a, b *apd.Decimal) (Datum, error) {
 		}
 		return divideNumeric(a, b)
 	}
+	if err != nil && (a.Form != apd.Finite || b.Form != apd.Finite) { // Infinity - Infinity, Infinity * 0
+		return MakeNumeric(&apd.Decimal{Form: apd.NaN}), nil
+	}
 	if err != nil {
 		return Datum{}, &Error{Code: "22003", Message: "value overflows numeric format"}
 	}

@@ -154,7 +154,7 @@ func (c *compiler) outputs(targets []*pg.Node, out *Select) ([]Column, error) {
 	var columns []Column
 	for _, n := range targets {
 		target := n.GetResTarget()
-		if relation, ok := star(target.GetVal()); ok {
+		if relation, ok := c.star(target.GetVal()); ok {
 			refs, err := c.expandStar(relation)
 			if err != nil {
 				return nil, err
@@ -227,6 +227,16 @@ func star(n *pg.Node) (relation string, ok bool) {
 	default:
 		return "", false
 	}
+}
+
+// star is star of what may have the schema of its table in front.
+func (c *compiler) star(n *pg.Node) (relation string, ok bool) {
+	fields := n.GetColumnRef().GetFields()
+	if len(fields) != 3 || fields[2].GetAStar() == nil || c.scope == nil {
+		return star(n)
+	}
+	relation = fields[1].GetString_().GetSval()
+	return relation, c.isOf(relation, fields[0].GetString_().GetSval())
 }
 
 func (c *compiler) expandStar(relation string) ([]shownColumn, error) {

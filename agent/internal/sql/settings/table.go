@@ -76,6 +76,8 @@ func list() []Setting {
 		reported(fixed("is_superuser", "off")),
 		flag("jit", "off", "accepted, changes nothing"),
 		Setting{Name: "lock_timeout", Value: "0", check: checkDuration, About: "ends a statement that waits longer for a lock; 0: never"},
+		fixed("lc_collate", "C"),
+		fixed("lc_ctype", "C.UTF-8"),
 		accepted("lc_messages", "C"),
 		accepted("lc_monetary", "C"),
 		accepted("lc_numeric", "C"),
