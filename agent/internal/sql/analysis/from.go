@@ -226,6 +226,11 @@ func (a *analysis) join(j *pg.JoinExpr) []*item {
 		a.scope.all = append(a.scope.all, joined)
 		return []*item{joined}
 	}
+	if j.JoinUsingAlias != nil { // which is refused later
+		using := &item{name: j.JoinUsingAlias.Aliasname, named: true, seen: true, open: true}
+		a.scope.all = append(a.scope.all, using)
+		both = append(both, using)
+	}
 	return append(both, joined)
 }
 

@@ -30,6 +30,10 @@ func (a *analysis) call(f *pg.FuncCall) *expr {
 		a.at(inFilter, func() { filter = a.truth(a.expr(f.AggFilter), "FILTER") })
 	}
 	list := known().functions[name]
+	if name == "any_value" && !named && !a.in.Made(name) { // PostgreSQL 15 has none, and the engine does
+		a.hinted("42883", f.Location, "No function matches the given name and argument types. You might need to add explicit type casts.", "function %s does not exist", a.callSignature(f, args))
+		return of(unsure, f.Location, "")
+	}
 	if len(list) == 0 && !a.typeCalled(name) { // it is NodeDB's, or there is none
 		a.lost = true
 	}

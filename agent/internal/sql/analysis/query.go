@@ -86,6 +86,7 @@ func (a *analysis) with(w *pg.WithClause) {
 			a.refuse("42P10", c.Location, "WITH query \"%s\" has %d columns available but %d columns specified", c.Ctename, len(i.columns), len(given))
 		}
 		rename(i, c)
+		i.open = i.open || c.SearchClause != nil || c.CycleClause != nil // which have columns of their own
 		a.scope.ctes[c.Ctename] = i
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/cockroachdb/apd/v3"
 
@@ -71,6 +72,8 @@ func scalarOfJSON(j string, to datum.Type) (datum.Datum, error) {
 // Conversion finds the function from one type to another.
 func Conversion(from, to datum.Type) (Converter, bool) {
 	switch {
+	case from == datum.Char && to == datum.Int4, from == datum.Int4 && to == datum.Char:
+		return func(_ *Env, v datum.Datum) (datum.Datum, error) { return castChar(v, to) }, true
 	case from == to:
 		return func(_ *Env, v datum.Datum) (datum.Datum, error) { return v, nil }, true
 	case from == datum.Unknown || from.IsString():
@@ -97,6 +100,10 @@ func Conversion(from, to datum.Type) (Converter, bool) {
 		return func(_ *Env, v datum.Datum) (datum.Datum, error) { return convertNumber(v, to) }, true
 	case from.IsDateTime() && to.IsDateTime():
 		return func(env *Env, v datum.Datum) (datum.Datum, error) { return convertTime(v, to, env.Location) }, true
+	case from.IsInt() && from != datum.Int8 && to == datum.OID: // by its bits: -1 is the greatest
+		return func(_ *Env, v datum.Datum) (datum.Datum, error) { return datum.MakeInt(to, int64(uint32(v.I))), nil }, true //nolint:gosec // as above
+	case from == datum.OID && to == datum.Int4:
+		return func(_ *Env, v datum.Datum) (datum.Datum, error) { return datum.MakeInt(to, int64(int32(v.I))), nil }, true //nolint:gosec // as above
 	case from.IsInt() && to == datum.OID, from == datum.OID && to.IsInt(), from.IsRegistry() && !from.IsArray() && to == datum.OID:
 		return func(_ *Env, v datum.Datum) (datum.Datum, error) { return datum.CheckInt(to, v.I, "") }, true
 	case datum.OfDay(from, to):
@@ -119,6 +126,26 @@ func Conversion(from, to datum.Type) (Converter, bool) {
 	default:
 		return nil, false
 	}
+}
+
+// castChar makes a "char" the number of its byte, and a number one; none is that of 0.
+func castChar(v datum.Datum, to datum.Type) (datum.Datum, error) {
+	switch {
+	case to == datum.Int4 && (v.S == "" || v.S[0] >= utf8.RuneSelf || len(v.S) > 1):
+		if v.S == "" {
+			return datum.MakeInt(to, 0), nil
+		}
+		return datum.Datum{}, fail("0A000", `a "char" that is not of ASCII is not supported`)
+	case to == datum.Int4:
+		return datum.MakeInt(to, int64(v.S[0])), nil
+	case v.I < math.MinInt8 || v.I > math.MaxInt8:
+		return datum.Datum{}, fail("22003", `"char" out of range`)
+	case v.I < 0:
+		return datum.Datum{}, fail("0A000", `a "char" that is not of ASCII is not supported`)
+	case v.I == 0:
+		return datum.MakeString(to, ""), nil
+	}
+	return datum.MakeString(to, string(rune(v.I))), nil
 }
 
 func arrayConversion(from, to datum.Type) (Converter, bool) {

@@ -1,11 +1,14 @@
 package builtin
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
 
 // timeReader reads a time by a format. A field of 0 is as good as none.
@@ -25,6 +28,11 @@ type timeReader struct {
 }
 
 func errTime(format string, args ...any) error { return fail("22007", format, args...) }
+
+// errNoInteger says of what should be the number of a part that it is none.
+func errNoInteger(s string, p timePart) error {
+	return &datum.Error{Code: "22007", Message: fmt.Sprintf(`invalid value "%s" for "%s"`, strings.ToValidUTF8(s, "?"), p.text), Detail: "Value must be an integer."}
+}
 
 func (r *timeReader) take(n int) {
 	r.before, r.s = r.s[:n], r.s[n:]
@@ -135,7 +143,7 @@ func (r *timeReader) number(p timePart, digits int, open bool) (n int64, read in
 	}
 	switch {
 	case used == 0:
-		return 0, 0, errTime(`invalid value "%s" for "%s"`, strings.ToValidUTF8(copied, "?"), p.text)
+		return 0, 0, errNoInteger(copied, p)
 	case err != nil && used == spaces: // spaces only
 		n, err = 0, nil
 	}

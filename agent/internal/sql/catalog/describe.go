@@ -243,6 +243,9 @@ func ResolveType(n syntax.TypeName) (t datum.Type, modifier int32, err *syntax.E
 	modifier = -1
 	if len(n.Modifiers) > 0 {
 		if modifier, ok = typmod(t, n.Modifiers); !ok {
+			if t == datum.Numeric { // PostgreSQL has such scales
+				return fail("0A000", "a numeric of a scale below zero or above its precision is not supported", "Use numeric of a larger precision.")
+			}
 			return fail("22023", fmt.Sprintf("type modifiers of %s are not valid or not supported", t.SQLName()), "")
 		}
 	}

@@ -315,7 +315,11 @@ func errIsRange(err error) bool {
 func CheckInt(t Type, i int64, s string) (Datum, error) {
 	if lo, hi := intRange(t); i < lo || i > hi {
 		if s == "" {
-			return Datum{}, errorf(codeOutOfRange, "%s out of range", t.SQLName())
+			name := t.SQLName()
+			if t == OID {
+				name = "OID"
+			}
+			return Datum{}, errorf(codeOutOfRange, "%s out of range", name)
 		}
 		return Datum{}, outOfRange(t, s)
 	}

@@ -453,6 +453,11 @@ func concat(a, b Expr) (Expr, error) {
 	if !text(ta) && !text(tb) || ta.IsArray() || tb.IsArray() || ta == datum.JSONB || tb == datum.JSONB || ta == datum.Bytea || tb == datum.Bytea {
 		return nil, errSlow
 	}
+	if ta == datum.Char && text(tb) || tb == datum.Char && text(ta) {
+		err := fail("42725", 0, "operator is not unique: %s || %s", ta.SQLName(), tb.SQLName())
+		err.Hint = "Could not choose a best candidate operator. You might need to add explicit type casts."
+		return nil, err
+	}
 	args := []Expr{a, b}
 	for i := range args {
 		var err error

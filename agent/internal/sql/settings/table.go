@@ -102,6 +102,7 @@ func list() []Setting {
 		choice("synchronous_commit", "accepted; commits are always synced on a quorum", "on", "local", "remote_write", "remote_apply", "off"),
 		flag("synchronize_seqscans", "on", "accepted, changes nothing"),
 		reported(Setting{Name: "TimeZone", Value: "UTC", check: checkTimeZone, refuse: refuseTimeZone, About: "zone of timestamps with time zone"}),
+		fixed("wal_level", "replica"),
 		accepted("work_mem", "4MB"),
 		choice("log_statement", "accepted, changes nothing: see the audit log", "none", "ddl", "mod", "all"),
 		choice("xmloption", "accepted, changes nothing", "content", "document"),

@@ -1,6 +1,7 @@
 package syntax
 
 import (
+	"fmt"
 	"strconv"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -382,7 +383,25 @@ func convertType(t *pg.TypeName) (TypeName, *Error) {
 		}
 		out.Modifiers = append(out.Modifiers, c.GetIval().GetIval())
 	}
-	return out, nil
+	return out, out.numericModifiers()
+}
+
+// numericModifiers refuses a precision and a scale that PostgreSQL's numeric cannot have.
+func (t TypeName) numericModifiers() *Error {
+	const maxPrecision = 1000
+	refuse := func(format string, args ...any) *Error {
+		return &Error{Code: "22023", Message: fmt.Sprintf(format, args...), Position: t.Position}
+	}
+	switch m := t.Modifiers; {
+	case t.Name != "numeric" || t.Schema != "" || len(m) == 0:
+	case len(m) > 2:
+		return refuse("invalid NUMERIC type modifier")
+	case m[0] < 1 || m[0] > maxPrecision:
+		return refuse("NUMERIC precision %d must be between 1 and %d", m[0], maxPrecision)
+	case len(m) == 2 && (m[1] < -maxPrecision || m[1] > maxPrecision):
+		return refuse("NUMERIC scale %d must be between %d and %d", m[1], -maxPrecision, maxPrecision)
+	}
+	return nil
 }
 
 // ParseType reads a type as it is written.

@@ -77,10 +77,11 @@ func textOf(d datum.Datum, loc *time.Location) (string, error) {
 
 // isoTime has minutes in the offset from UTC, as ISO 8601 has it, and a T before the time.
 func isoTime(s string) string {
+	written := s
 	s, bc := strings.CutSuffix(s, " BC")
 	date, clock, ok := strings.Cut(s, " ")
 	if !ok {
-		return s // infinity
+		return written // a date, or infinity
 	}
 	if i := strings.LastIndexAny(clock, "+-"); i >= 0 && len(clock)-i == len("+00") {
 		clock += ":00"

@@ -25,3 +25,29 @@ func (r *rewriter) blanksDoNotCount(e *pg.A_Expr) {
 		e.Lexpr = castTo(e.Lexpr, "bpchar")
 	}
 }
+
+// blanksOfSubquery does as much for a comparison with what a subquery gives.
+func (r *rewriter) blanksOfSubquery(l *pg.SubLink) {
+	if l.SubLinkType != pg.SubLinkType_ANY_SUBLINK && l.SubLinkType != pg.SubLinkType_ALL_SUBLINK {
+		return
+	}
+	left := r.typeOf(l.Testexpr)
+	if left != datum.Bpchar && left != datum.Varchar {
+		return
+	}
+	c, ok := r.gives(l.Subselect.GetSelectStmt())
+	switch {
+	case left == datum.Bpchar && l.Subselect.GetSelectStmt().GetOp() != pg.SetOperation_SETOP_NONE && c.typ != datum.Bpchar && c.typ != datum.Varchar:
+		r.refuse(unsupported(l.Location, "char(n) beside what UNION and the like give")) // they may be varchars
+	case !ok:
+	case left == datum.Varchar && c.typ == datum.Bpchar:
+		l.Testexpr = castTo(l.Testexpr, "bpchar")
+	case left == datum.Bpchar && c.typ == datum.Varchar:
+		const of, field = "nd_members", "nd_member"
+		inner := &pg.RangeSubselect{Subquery: l.Subselect, Alias: &pg.Alias{Aliasname: of, Colnames: []*pg.Node{str(field)}}}
+		value := castTo(pg.MakeColumnRefNode([]*pg.Node{str(of), str(field)}, -1), "bpchar")
+		l.Subselect = selectNode(&pg.SelectStmt{TargetList: []*pg.Node{pg.MakeResTargetNodeWithNameAndVal(field, value, -1)},
+			FromClause:  []*pg.Node{{Node: &pg.Node_RangeSubselect{RangeSubselect: inner}}},
+			LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE})
+	}
+}

@@ -66,6 +66,12 @@ func (r *rewriter) beforeCast(t *pg.TypeCast) (finish, error) {
 			return after, err
 		}
 	}
+	if from.IsArray() && to.IsArray() && len(t.TypeName.Typmods) > 0 && to.Elem() != datum.Bpchar { // that of its elements
+		if to.Elem() == datum.Numeric {
+			return nil, unsupported(t.Location, "a cast to an array of numeric of a precision in this statement")
+		}
+		return r.castCall(builtin.CastName(to, typmod(to.Elem(), t.TypeName)), t)
+	}
 	if r.castElsewhere(from, to, t) {
 		if to == datum.Numeric && numericType(mod) != numericType(-1) {
 			return r.scaledCast(to, mod, t)
@@ -180,6 +186,9 @@ func clockCast(from, to datum.Type, t *pg.TypeCast) string {
 // castElsewhere reports whether a cast is not the engine's: it reads other texts and json
 // than PostgreSQL, and fails otherwise.
 func (r *rewriter) castElsewhere(from, to datum.Type, t *pg.TypeCast) bool {
+	if from == datum.Int4 && to == datum.Char {
+		return true
+	}
 	if opaque(from) || opaque(to) || to.IsString() || from == to && len(t.TypeName.Typmods) == 0 || to == datum.JSON {
 		return false
 	}
@@ -264,7 +273,7 @@ func (r *rewriter) castLiteral(to datum.Type, mod int32, s string, t *pg.TypeCas
 
 // precise says whether the type may have a number of digits of a second.
 func precise(t datum.Type) bool {
-	return t == datum.Timestamp || t == datum.Timestamptz || t == datum.Time
+	return t == datum.Timestamp || t == datum.Timestamptz || t == datum.Time || t == datum.Timetz
 }
 
 // modifiers are the numbers of a type's modifier.
@@ -302,10 +311,12 @@ func castNode(n *pg.Node, from, to datum.Type, mod int32, t *pg.TypeName) (*pg.N
 	switch {
 	case opaque(from) || opaque(to):
 		return opaqueCast(n, from, to, t)
-	case to == datum.OID && (from == datum.Int8 || from == datum.Int4):
+	case (to == datum.OID || to.IsRegistry()) && from == datum.Int8:
 		return call("nd_oid", n), nil
-	case to.IsRegistry() && (from == datum.Int8 || from == datum.Int4):
-		return call("nd_oid", n), nil
+	case (to == datum.OID || to.IsRegistry()) && from.IsInt():
+		return call("nd_oid_of_int", n), nil
+	case to == datum.Int4 && (from == datum.OID || from.IsRegistry()):
+		return call("nd_int_of_oid", n), nil
 	case to.IsString() && from.IsVector():
 		return call("array_to_string", n, text(" ")), nil
 	case isCharacter(to, t):

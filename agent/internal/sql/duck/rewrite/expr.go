@@ -36,6 +36,11 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 				return nil, err
 			}
 		}
+		for _, e := range x.AArrayExpr.Elements {
+			if r.typeOf(e).IsArray() { // they become one of more dimensions, which the engine has not
+				return nil, unsupported(x.AArrayExpr.Location, "an array of arrays in this statement")
+			}
+		}
 		return r.textList(n), oneDimension(x.AArrayExpr)
 	case *pg.Node_AIndirection:
 		return r.beforeSubscript(n, x.AIndirection)
@@ -61,6 +66,7 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 	case *pg.Node_WindowDef:
 		r.partitions(x.WindowDef)
 	case *pg.Node_SubLink:
+		r.blanksOfSubquery(x.SubLink)
 		return r.inLengths(x.SubLink), nil
 	}
 	return nil, nil

@@ -103,6 +103,9 @@ func (r *rewriter) extremeElsewhere(f *pg.FuncCall, name string) (finish, error)
 			return renamed(n, "arg_"+name, arg, ordered(clone(arg))), nil
 		}, nil
 	}
+	if t == datum.Timetz { // the engine's order is that of the time in its zone
+		return nil, unsupported(f.Location, "%s of time with time zone", name)
+	}
 	if slices.Contains(withoutExtremes, t) {
 		return nil, noFunction(f, name+"("+r.signature(f)+")")
 	}

@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"github.com/cockroachdb/apd/v3"
 	pg "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -39,6 +40,8 @@ const frameOfRange = 0x2
 // spellFrame gives the offsets of a frame by RANGE of times the type interval, and has dates be
 // ordered as the timestamps that they become with one.
 func (r *rewriter) spellFrame(w *pg.WindowDef) {
+	r.frameOffset(w, w.StartOffset, "starting")
+	r.frameOffset(w, w.EndOffset, "ending")
 	if w.FrameOptions&frameOfRange == 0 || w.StartOffset == nil && w.EndOffset == nil || len(w.OrderClause) != 1 {
 		return
 	}
@@ -57,6 +60,49 @@ func (r *rewriter) spellFrame(w *pg.WindowDef) {
 			*offset = castTo(*offset, "interval")
 		}
 	}
+}
+
+// frameOffset refuses the offset of a frame that PostgreSQL does not take, and one that is not
+// known before the statement runs: the engine takes those below zero.
+func (r *rewriter) frameOffset(w *pg.WindowDef, offset *pg.Node, which string) {
+	if offset == nil || offset.GetParamRef() != nil {
+		return
+	}
+	of, ranged := datum.Int8, w.FrameOptions&frameOfRange != 0 && len(w.OrderClause) == 1
+	if ranged {
+		if of = r.typeOf(w.OrderClause[0].GetSortBy().GetNode()); of.IsDateTime() || of == datum.Time || of == datum.Timetz {
+			of = datum.Interval
+		}
+	}
+	v, ok := r.constantValue(offset)
+	if s, isText := literal(offset); isText {
+		var err error
+		v, err = r.reading().Parse(of, s)
+		ok = err == nil
+	}
+	switch {
+	case !ok:
+		r.refuse(unsupported(w.Location, "an offset of a frame that is no constant"))
+	case v.Null:
+		r.refuse(errorf("22004", w.Location, "frame %s offset must not be null", which))
+	case ranged && of.IsInt() && v.Type.IsNumber() && !v.Type.IsInt():
+		err := errorf("0A000", w.Location, "RANGE with offset PRECEDING/FOLLOWING is not supported for column type %s and offset type %s", of.SQLName(), v.Type.SQLName())
+		err.Hint = "Cast the offset value to an appropriate type."
+		r.refuse(err)
+	case !v.Type.IsNumber() && v.Type != datum.Interval || datum.Compare(v, zeroOf(v.Type)) >= 0:
+	case ranged:
+		r.refuse(errorf("22013", w.Location, "invalid preceding or following size in window function"))
+	default:
+		r.refuse(errorf("22013", w.Location, "frame %s offset must not be negative", which))
+	}
+}
+
+// zeroOf is the 0 of a type of numbers, or no interval.
+func zeroOf(t datum.Type) datum.Datum {
+	if t == datum.Numeric {
+		return datum.MakeNumeric(new(apd.Decimal))
+	}
+	return datum.Datum{Type: t}
 }
 
 // hasWindow reports whether there is a window function in an expression.

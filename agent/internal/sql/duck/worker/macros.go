@@ -20,6 +20,10 @@ func macros() []string {
 			WHEN a.k IN ('F', 'S') THEN [a.o || '=U/' || a.o] WHEN a.k = 'L' THEN [a.o || '=rw/' || a.o] ELSE CAST([] AS VARCHAR[]) END)[1]`,
 		`nd_oid(n) AS CASE WHEN n < 0 OR n > 4294967295 THEN error('ND22003 OID out of range') ELSE CAST(n AS BIGINT) END`,
 
+		// An oid and an integer become each other by their bits.
+		`nd_oid_of_int(n) AS CASE WHEN n < 0 THEN CAST(n AS BIGINT) + 4294967296 ELSE CAST(n AS BIGINT) END`,
+		`nd_int_of_oid(n) AS CAST(CASE WHEN n > 2147483647 THEN n - 4294967296 ELSE n END AS INTEGER)`,
+
 		// Whether a row is within LIMIT l OFFSET o, by its number and that of the first of its ties.
 		`nd_within_limit(n, first, l, o) AS CASE WHEN l < 0 THEN error('ND2201W LIMIT must not be negative')
 			WHEN o < 0 THEN error('ND2201X OFFSET must not be negative')
