@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"errors"
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/sql/builtin"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
 type finish func(*pg.Node) (*pg.Node, error)
@@ -19,6 +21,10 @@ func (r *rewriter) beforeCast(t *pg.TypeCast) (finish, error) {
 		return pathCast(t)
 	}
 	to, _ := castType(t.TypeName)
+	var wrong *syntax.Error
+	if _, err := syntax.ConvertType(t.TypeName); errors.As(err, &wrong) && wrong.Code == "22023" {
+		return nil, errorf(wrong.Code, t.TypeName.Location, "%s", wrong.Message)
+	}
 	mod := typmod(to, t.TypeName)
 	if _, ok := FrameType(to, mod); !ok {
 		return catalogCast(t, name)

@@ -81,6 +81,7 @@ func (r *rewriter) frameOffset(w *pg.WindowDef, offset *pg.Node, which string) {
 		ok = err == nil
 	}
 	switch {
+	case !ok && !varies(offset): // it fails
 	case !ok:
 		r.refuse(unsupported(w.Location, "an offset of a frame that is no constant"))
 	case v.Null:
@@ -95,6 +96,13 @@ func (r *rewriter) frameOffset(w *pg.WindowDef, offset *pg.Node, which string) {
 	default:
 		r.refuse(errorf("22013", w.Location, "frame %s offset must not be negative", which))
 	}
+}
+
+// varies reports whether there is a call or a subquery in an expression.
+func varies(n *pg.Node) bool {
+	found := n.GetFuncCall() != nil || n.GetSubLink() != nil
+	visit(n.ProtoReflect(), func(n *pg.Node) { found = found || n.GetFuncCall() != nil || n.GetSubLink() != nil })
+	return found
 }
 
 // zeroOf is the 0 of a type of numbers, or no interval.
