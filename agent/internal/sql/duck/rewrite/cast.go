@@ -21,9 +21,8 @@ func (r *rewriter) beforeCast(t *pg.TypeCast) (finish, error) {
 		return pathCast(t)
 	}
 	to, _ := castType(t.TypeName)
-	var wrong *syntax.Error
-	if _, err := syntax.ConvertType(t.TypeName); errors.As(err, &wrong) && wrong.Code == "22023" {
-		return nil, errorf(wrong.Code, t.TypeName.Location, "%s", wrong.Message)
+	if err := badModifiers(t.TypeName); err != nil {
+		return nil, err
 	}
 	mod := typmod(to, t.TypeName)
 	if _, ok := FrameType(to, mod); !ok {
@@ -72,11 +71,8 @@ func (r *rewriter) beforeCast(t *pg.TypeCast) (finish, error) {
 			return after, err
 		}
 	}
-	if from.IsArray() && to.IsArray() && len(t.TypeName.Typmods) > 0 && to.Elem() != datum.Bpchar { // that of its elements
-		if to.Elem() == datum.Numeric {
-			return nil, unsupported(t.Location, "a cast to an array of numeric of a precision in this statement")
-		}
-		return r.castCall(builtin.CastName(to, typmod(to.Elem(), t.TypeName)), t)
+	if after, err := r.elementsCast(from, to, t); after != nil || err != nil {
+		return after, err
 	}
 	if r.castElsewhere(from, to, t) {
 		if to == datum.Numeric && numericType(mod) != numericType(-1) {
@@ -95,6 +91,27 @@ func (r *rewriter) beforeCast(t *pg.TypeCast) (finish, error) {
 		}
 		return castNode(arg, from, to, mod, t.TypeName)
 	}, nil
+}
+
+// badModifiers refuses modifiers that a type cannot have.
+func badModifiers(t *pg.TypeName) error {
+	var wrong *syntax.Error
+	if _, err := syntax.ConvertType(t); errors.As(err, &wrong) && wrong.Code == "22023" {
+		return errorf(wrong.Code, t.Location, "%s", wrong.Message)
+	}
+	return nil
+}
+
+// elementsCast is a cast of an array to one with a modifier, which is that of its elements; nil:
+// it is another.
+func (r *rewriter) elementsCast(from, to datum.Type, t *pg.TypeCast) (finish, error) {
+	if !from.IsArray() || !to.IsArray() || len(t.TypeName.Typmods) == 0 || to.Elem() == datum.Bpchar {
+		return nil, nil
+	}
+	if to.Elem() == datum.Numeric {
+		return nil, unsupported(t.Location, "a cast to an array of numeric of a precision in this statement")
+	}
+	return r.castCall(builtin.CastName(to, typmod(to.Elem(), t.TypeName)), t)
 }
 
 // castElements casts the literals of an array that is cast: they are read as what it is cast to.
