@@ -16,14 +16,19 @@ type finish func(*pg.Node) (*pg.Node, error)
 
 // beforeCast finds what a cast becomes.
 func (r *rewriter) beforeCast(t *pg.TypeCast) (finish, error) {
+	if err := badModifiers(t.TypeName); err != nil {
+		return nil, err
+	}
+	return r.soundCast(t)
+}
+
+// soundCast is beforeCast of a type that there can be.
+func (r *rewriter) soundCast(t *pg.TypeCast) (finish, error) {
 	name := lastName(t.TypeName.Names)
 	if name == "jsonpath" {
 		return pathCast(t)
 	}
 	to, _ := castType(t.TypeName)
-	if err := badModifiers(t.TypeName); err != nil {
-		return nil, err
-	}
 	mod := typmod(to, t.TypeName)
 	if _, ok := FrameType(to, mod); !ok {
 		return catalogCast(t, name)
