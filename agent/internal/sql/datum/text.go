@@ -225,6 +225,13 @@ func parseShort(t Type, s string) (Datum, error) {
 			return Datum{}, errorf(codeBadEncoding, `a value of type "char" is one byte, and %q has more in UTF8`, firstRune(s))
 		}
 		d.S = s[:min(len(s), 1)]
+		if len(s) == 4 && s[0] == '\\' && strings.Trim(s[1:], "01234567") == "" { // a byte by its number
+			n, err := strconv.ParseUint(s[1:], 8, 8)
+			if err != nil || n >= utf8.RuneSelf {
+				return Datum{}, errorf("0A000", `a "char" of a byte above 127, %s, is not supported`, s)
+			}
+			d.S = strings.TrimRight(string(rune(n)), "\x00")
+		}
 		return d, nil
 	}
 	for len(d.S) > maxNameBytes {
