@@ -183,19 +183,20 @@ func typedLiterals(q *syntax.Query, types map[int32]datum.Type) *syntax.Query {
 	out.Select, out.Insert, out.Update, out.Delete = proto.CloneOf(q.Select), proto.CloneOf(q.Insert), proto.CloneOf(q.Update), proto.CloneOf(q.Delete)
 	for _, m := range []proto.Message{out.Select, out.Insert, out.Update, out.Delete} {
 		if m.ProtoReflect().IsValid() {
-			typeLiterals(m.ProtoReflect(), types)
+			syntax.EachMessage(m.ProtoReflect(), func(m protoreflect.Message) bool { return typeLiteral(m, types) })
 		}
 	}
 	return &out
 }
 
-func typeLiterals(m protoreflect.Message, types map[int32]datum.Type) {
+// typeLiteral gives a literal its type; below says that there may be others in m.
+func typeLiteral(m protoreflect.Message, types map[int32]datum.Type) (below bool) {
 	switch x := m.Interface().(type) {
 	case *pg.TypeCast, *pg.TypeName:
 		if c, ok := x.(*pg.TypeCast); ok && c.GetArg().GetAConst() == nil {
 			break
 		}
-		return
+		return false
 	case *pg.ResTarget:
 		if x.Name == "" && x.GetVal().GetAConst() != nil {
 			x.Name = "?column?"
@@ -211,18 +212,7 @@ func typeLiterals(m protoreflect.Message, types map[int32]datum.Type) {
 			name.ArrayBounds = []*pg.Node{{Node: &pg.Node_Integer{Integer: &pg.Integer{Ival: -1}}}}
 		}
 		x.Node = &pg.Node_TypeCast{TypeCast: &pg.TypeCast{Arg: &pg.Node{Node: x.Node}, TypeName: name, Location: c.Location}}
-		return
+		return false
 	}
-	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		switch {
-		case fd.Kind() != protoreflect.MessageKind:
-		case fd.IsList():
-			for i := range v.List().Len() {
-				typeLiterals(v.List().Get(i).Message(), types)
-			}
-		default:
-			typeLiterals(v.Message(), types)
-		}
-		return true
-	})
+	return true
 }

@@ -591,11 +591,3 @@ func (c *Catalog) ChangeFunction(in Scope, t syntax.Target, change func(o *clust
 func (c *Catalog) AlterFunction(in Scope, stmt *syntax.AlterFunction) (*Draft, error) {
 	return c.ChangeFunction(in, stmt.Target, func(o *cluster.Object) error { return in.functionOptions(o.Function, &stmt.Options) })
 }
-
-// OwnFunction gives a function to another owner.
-func (c *Catalog) OwnFunction(in Scope, t syntax.Target, owner string) (*Draft, error) {
-	return c.ChangeFunction(in, t, func(o *cluster.Object) error {
-		own(o, owner)
-		return nil
-	})
-}

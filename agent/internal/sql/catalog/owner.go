@@ -130,3 +130,11 @@ func without(o *cluster.Object, roles []string) *cluster.Object {
 	}
 	return &out
 }
+
+// OwnFunction gives a function to another owner.
+func (c *Catalog) OwnFunction(in Scope, t syntax.Target, owner string) (*Draft, error) {
+	return c.ChangeFunction(in, t, func(o *cluster.Object) error {
+		own(o, owner)
+		return nil
+	})
+}

@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
 // ofNulls puts null in the place of a comparison with a null: PostgreSQL leaves the other side out,
@@ -46,7 +47,7 @@ func orders(op string) bool {
 // parameter, and calls nothing that may be an aggregate, or give rows, or do something.
 func removable(n *pg.Node) bool {
 	can := true
-	eachMessage(n.ProtoReflect(), func(m protoreflect.Message) (below bool) {
+	syntax.EachMessage(n.ProtoReflect(), func(m protoreflect.Message) (below bool) {
 		switch x := m.Interface().(type) {
 		case *pg.ParamRef, *pg.RowExpr:
 			can = false
@@ -68,7 +69,7 @@ func removable(n *pg.Node) bool {
 // around it: it has an argument of a table of the subquery, or none that is of any.
 func closed(x *pg.SubLink) bool {
 	is, own := true, map[string]bool{}
-	eachMessage(x.ProtoReflect(), func(m protoreflect.Message) bool {
+	syntax.EachMessage(x.ProtoReflect(), func(m protoreflect.Message) bool {
 		switch x := m.Interface().(type) {
 		case *pg.ParamRef:
 			is = false
@@ -79,7 +80,7 @@ func closed(x *pg.SubLink) bool {
 		}
 		return is
 	})
-	eachMessage(x.GetSubselect().ProtoReflect(), func(m protoreflect.Message) bool {
+	syntax.EachMessage(x.GetSubselect().ProtoReflect(), func(m protoreflect.Message) bool {
 		f, ok := m.Interface().(*pg.FuncCall)
 		if !ok || f.GetOver() != nil {
 			return is
@@ -88,7 +89,7 @@ func closed(x *pg.SubLink) bool {
 			return is
 		}
 		columns, within := false, false
-		eachMessage(m, func(m protoreflect.Message) bool {
+		syntax.EachMessage(m, func(m protoreflect.Message) bool {
 			if c, ok := m.Interface().(*pg.ColumnRef); ok {
 				columns = true
 				within = within || len(c.GetFields()) > 1 && own[c.GetFields()[0].GetString_().GetSval()]
@@ -101,25 +102,6 @@ func closed(x *pg.SubLink) bool {
 	return is
 }
 
-// eachMessage calls fn with m and, where that says so, with all messages below it.
-func eachMessage(m protoreflect.Message, fn func(protoreflect.Message) (below bool)) {
-	if !fn(m) {
-		return
-	}
-	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		switch {
-		case fd.Kind() != protoreflect.MessageKind:
-		case fd.IsList():
-			for i := range v.List().Len() {
-				eachMessage(v.List().Get(i).Message(), fn)
-			}
-		default:
-			eachMessage(v.Message(), fn)
-		}
-		return true
-	})
-}
-
 // quals looks for expressions in what rows are chosen by. PostgreSQL takes a null among conditions
 // there for false, and leaves out what does not matter beside it before it plans subqueries.
 func (k *folding) quals(n *pg.Node) {
@@ -129,7 +111,7 @@ func (k *folding) quals(n *pg.Node) {
 	k.message(n.ProtoReflect())
 	k.chosen(n)
 	left := map[*pg.SubLink]bool{}
-	eachMessage(n.ProtoReflect(), func(m protoreflect.Message) bool {
+	syntax.EachMessage(n.ProtoReflect(), func(m protoreflect.Message) bool {
 		if x, ok := m.Interface().(*pg.SubLink); ok {
 			left[x] = true
 		}
@@ -170,7 +152,7 @@ func emptied(n *pg.Node) {
 	if n == nil {
 		return
 	}
-	eachMessage(n.ProtoReflect(), func(m protoreflect.Message) bool {
+	syntax.EachMessage(n.ProtoReflect(), func(m protoreflect.Message) bool {
 		x, ok := m.Interface().(*pg.SubLink)
 		s := x.GetSubselect().GetSelectStmt()
 		if !ok || s == nil || s.GetOp() != pg.SetOperation_SETOP_NONE || len(s.GetValuesLists()) > 0 || !closed(x) {

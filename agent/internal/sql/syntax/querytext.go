@@ -151,3 +151,22 @@ func walk(m protoreflect.Message, fn func(*pg.Node) (below bool, err error)) (er
 	})
 	return err
 }
+
+// EachMessage calls fn with m and, where that says so, with all messages below it.
+func EachMessage(m protoreflect.Message, fn func(protoreflect.Message) (below bool)) {
+	if !fn(m) {
+		return
+	}
+	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case fd.Kind() != protoreflect.MessageKind:
+		case fd.IsList():
+			for i := range v.List().Len() {
+				EachMessage(v.List().Get(i).Message(), fn)
+			}
+		default:
+			EachMessage(v.Message(), fn)
+		}
+		return true
+	})
+}

@@ -44,16 +44,8 @@ func (r *rewriter) spans(e *pg.A_Expr) (finish, error) {
 	switch e.Kind {
 	case pg.A_Expr_Kind_AEXPR_IN, pg.A_Expr_Kind_AEXPR_DISTINCT, pg.A_Expr_Kind_AEXPR_NOT_DISTINCT:
 		return func(n *pg.Node) (*pg.Node, error) {
-			e := n.GetAExpr()
-			e.Lexpr = spanOf(e.Lexpr)
-			if list := e.Rexpr.GetList(); list != nil {
-				for i := range list.Items {
-					list.Items[i] = spanOf(list.Items[i])
-				}
-			} else {
-				e.Rexpr = spanOf(e.Rexpr)
-			}
-			return r.operator(n, e)
+			eachOperand(n.GetAExpr(), spanOf)
+			return r.operator(n, n.GetAExpr())
 		}, nil
 	case pg.A_Expr_Kind_AEXPR_NULLIF:
 		return func(n *pg.Node) (*pg.Node, error) {

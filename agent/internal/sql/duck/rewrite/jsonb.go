@@ -191,16 +191,20 @@ func (r *rewriter) jsonComparison(e *pg.A_Expr) finish {
 		return nil
 	}
 	return func(n *pg.Node) (*pg.Node, error) {
-		e := n.GetAExpr()
-		e.Lexpr = ordered(e.Lexpr)
-		if list := e.Rexpr.GetList(); list != nil {
-			for i := range list.Items {
-				list.Items[i] = ordered(list.Items[i])
-			}
-		} else {
-			e.Rexpr = ordered(e.Rexpr)
-		}
-		return r.operator(n, e)
+		eachOperand(n.GetAExpr(), ordered)
+		return r.operator(n, n.GetAExpr())
+	}
+}
+
+// eachOperand has a comparison be of what form makes of its operands.
+func eachOperand(e *pg.A_Expr, form func(*pg.Node) *pg.Node) {
+	e.Lexpr = form(e.Lexpr)
+	list := e.Rexpr.GetList()
+	if list == nil {
+		e.Rexpr = form(e.Rexpr)
+	}
+	for i, item := range list.GetItems() {
+		list.Items[i] = form(item)
 	}
 }
 
