@@ -43,11 +43,20 @@ func (r *rewriter) blanksOfSubquery(l *pg.SubLink) {
 	case left == datum.Varchar && c.typ == datum.Bpchar:
 		l.Testexpr = castTo(l.Testexpr, "bpchar")
 	case left == datum.Bpchar && c.typ == datum.Varchar:
-		const of, field = "nd_members", "nd_member"
-		inner := &pg.RangeSubselect{Subquery: l.Subselect, Alias: &pg.Alias{Aliasname: of, Colnames: []*pg.Node{str(field)}}}
-		value := castTo(pg.MakeColumnRefNode([]*pg.Node{str(of), str(field)}, -1), "bpchar")
-		l.Subselect = selectNode(&pg.SelectStmt{TargetList: []*pg.Node{pg.MakeResTargetNodeWithNameAndVal(field, value, -1)},
-			FromClause:  []*pg.Node{{Node: &pg.Node_RangeSubselect{RangeSubselect: inner}}},
-			LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE})
+		castMembers(l, "bpchar", []bool{true})
 	}
+}
+
+// castMembers casts those columns of what a subquery gives.
+func castMembers(l *pg.SubLink, to string, which []bool) {
+	s := l.Subselect.GetSelectStmt()
+	out := &pg.SelectStmt{FromClause: []*pg.Node{around(s, len(which))}, LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE}
+	for i := range which {
+		value := sideRef(i)
+		if which[i] {
+			value = castTo(value, to)
+		}
+		out.TargetList = append(out.TargetList, pg.MakeResTargetNodeWithVal(value, -1))
+	}
+	l.Subselect = selectNode(out)
 }

@@ -67,6 +67,7 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 		r.partitions(x.WindowDef)
 	case *pg.Node_SubLink:
 		r.blanksOfSubquery(x.SubLink)
+		r.timesOfSubquery(x.SubLink)
 		return r.inLengths(x.SubLink), nil
 	}
 	return nil, nil
@@ -78,6 +79,7 @@ func (r *rewriter) beforeExpression(n *pg.Node, e *pg.A_Expr) (after func(*pg.No
 		return nil, err
 	}
 	r.blanksDoNotCount(e)
+	r.timesOfArray(e)
 	if err := r.comparable(e); err != nil {
 		return nil, err
 	}

@@ -54,7 +54,7 @@ type rewriter struct {
 	// givesText are subqueries of one value that turned out to give a text.
 	givesText map[*pg.Node]bool
 	// results are what subqueries give that were tried, within trial others.
-	results map[*pg.SelectStmt]column
+	results map[*pg.SelectStmt][]column
 	trial   int
 	trials  *int // how many there were in all
 	// tries is query: the tables of functions know what finds out types.

@@ -86,6 +86,7 @@ func Rewrite(in Input) (*Statement, error) {
 		return nil, err
 	}
 	keepOrder(tree)
+	r.apart(tree)
 	if r.usesNow {
 		r.nowNumber()
 	}

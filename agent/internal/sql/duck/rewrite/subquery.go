@@ -20,11 +20,20 @@ const allTrials = 300
 // gives is the one column that a subquery gives, found by rewriting a copy of it; ok is false
 // if it has several, or it cannot be told.
 func (r *rewriter) gives(s *pg.SelectStmt) (c column, ok bool) {
-	if c, ok := r.results[s]; ok {
-		return c, c.name != ""
+	list := r.givesAll(s)
+	if len(list) != 1 {
+		return column{}, false
+	}
+	return list[0], true
+}
+
+// givesAll are all columns that a subquery gives; nil: it cannot be told.
+func (r *rewriter) givesAll(s *pg.SelectStmt) []column {
+	if list, ok := r.results[s]; ok {
+		return list
 	}
 	if s == nil || r.trial >= maxTrials || *r.trials >= allTrials {
-		return column{}, false
+		return nil
 	}
 	*r.trials++
 	t := *r
@@ -34,15 +43,15 @@ func (r *rewriter) gives(s *pg.SelectStmt) (c column, ok bool) {
 	t.paramRefs, t.nowRefs = slices.Clone(r.paramRefs), slices.Clone(r.nowRefs)
 	t.members, t.seeds = maps.Clone(r.members), maps.Clone(r.seeds)
 	cols, err := t.tries(&t, clone(selectNode(s)).GetSelectStmt(), r.scope)
-	if err == nil && t.refused == nil && cols.known && len(cols.list) == 1 {
-		c = cols.list[0]
-		c.name = "one"
+	var list []column
+	if err == nil && t.refused == nil && cols.known {
+		list = cols.list
 	}
 	if r.results == nil {
-		r.results = map[*pg.SelectStmt]column{}
+		r.results = map[*pg.SelectStmt][]column{}
 	}
-	r.results[s] = c
-	return c, c.name != ""
+	r.results[s] = list
+	return list
 }
 
 // subqueryType is the type of a subquery in an expression.

@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"errors"
+	"slices"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
@@ -49,6 +50,10 @@ func (r *rewriter) timeOperator(e *pg.A_Expr) (*pg.Node, error) {
 		case (*n).GetAConst().GetIsnull():
 			*n = castTo(*n, c.Args[i].String())
 		}
+		if op == "-" && c.Args[0] == datum.Timestamptz && c.Args[1] == datum.Timestamptz {
+			// The engine counts days by the clocks of the session's time zone, PostgreSQL by 24 hours.
+			*n = call("timezone", text("Etc/UTC"), *n)
+		}
 	}
 	return nil, nil
 }
@@ -70,4 +75,68 @@ func (r *rewriter) noTimeOperator(e *pg.A_Expr, op string, left, right datum.Typ
 		return noOperator(e.Location, op, left, right)
 	}
 	return nil
+}
+
+// timesOfSubquery has a comparison of times with what a subquery gives be one of times with time
+// zones if one of them is: the engine takes the others for those of UTC.
+func (r *rewriter) timesOfSubquery(l *pg.SubLink) {
+	if l.SubLinkType != pg.SubLinkType_ANY_SUBLINK && l.SubLinkType != pg.SubLinkType_ALL_SUBLINK {
+		return
+	}
+	fields := []**pg.Node{&l.Testexpr}
+	if row := l.Testexpr.GetRowExpr().GetArgs(); len(row) > 0 {
+		fields = fields[:0]
+		for i := range row {
+			fields = append(fields, &row[i])
+		}
+	}
+	if !slices.ContainsFunc(fields, func(f **pg.Node) bool { return r.typeOf(*f).IsDateTime() }) {
+		return
+	}
+	given := r.givesAll(l.Subselect.GetSelectStmt())
+	if len(given) != len(fields) {
+		return
+	}
+	casts := make([]bool, len(given))
+	for i, f := range fields {
+		switch zoned(r.typeOf(*f), given[i].typ) {
+		case -1:
+			*f = castTo(*f, "timestamptz")
+		case 1:
+			casts[i] = true
+		}
+	}
+	if slices.Contains(casts, true) {
+		castMembers(l, "timestamptz", casts)
+	}
+}
+
+// timesOfArray does as much for a comparison with the elements of an array.
+func (r *rewriter) timesOfArray(e *pg.A_Expr) {
+	if e.Kind != pg.A_Expr_Kind_AEXPR_OP_ANY && e.Kind != pg.A_Expr_Kind_AEXPR_OP_ALL {
+		return
+	}
+	right := r.typeOf(e.Rexpr)
+	if !right.IsArray() {
+		return
+	}
+	switch zoned(r.typeOf(e.Lexpr), right.Elem()) {
+	case -1:
+		e.Lexpr = castTo(e.Lexpr, "timestamptz")
+	case 1:
+		e.Rexpr = &pg.Node{Node: &pg.Node_TypeCast{TypeCast: &pg.TypeCast{Arg: e.Rexpr, TypeName: typeName(datum.Timestamptz|datum.Array, -1), Location: -1}}}
+	}
+}
+
+// zoned says which of two times that are compared gets a time zone: -1 the left one, 1 the right
+// one, 0 none.
+func zoned(left, right datum.Type) int {
+	plain := func(t datum.Type) bool { return t == datum.Timestamp || t == datum.Date }
+	switch {
+	case plain(left) && right == datum.Timestamptz:
+		return -1
+	case left == datum.Timestamptz && plain(right):
+		return 1
+	}
+	return 0
 }
