@@ -25,7 +25,10 @@ func (c *conn) bind(m *pgproto3.Bind) *sql.Error {
 	if n := len(m.ParameterFormatCodes); n > 1 && n != len(m.Parameters) {
 		return protocolError("bind message has %d parameter formats but %d parameters", n, len(m.Parameters))
 	}
-	if n := len(m.ResultFormatCodes); n > 1 && n != len(s.prepared.Columns) {
+	if c.session.TxStatus() == txFailed && !s.prepared.EndsTransaction() {
+		return errFailedBlock()
+	}
+	if n := len(m.ResultFormatCodes); n > 1 && s.prepared.Columns != nil && n != len(s.prepared.Columns) {
 		return protocolError("bind message has %d result formats but query has %d columns", n, len(s.prepared.Columns))
 	}
 	if err := checkFormats(m.ParameterFormatCodes); err != nil {
@@ -74,15 +77,26 @@ func (c *conn) decodeArgs(p *portal, s *statement, m *pgproto3.Bind) *sql.Error 
 	for i, value := range m.Parameters {
 		d, err := datum.Decode(s.params[i], value, formatOf(m.ParameterFormatCodes, i), by)
 		if err != nil {
-			e := sql.AsError(err)
-			if e.Detail == "" {
-				e.Detail = fmt.Sprintf("parameter $%d", i+1)
-			}
-			return e
+			return ofParameter(sql.AsError(err), m, i)
 		}
 		p.args = append(p.args, d)
 	}
 	return nil
+}
+
+// ofParameter says of which parameter an error is, as PostgreSQL does.
+func ofParameter(e *sql.Error, m *pgproto3.Bind, i int) *sql.Error {
+	out := *e
+	portal := "unnamed portal"
+	if m.DestinationPortal != "" {
+		portal = fmt.Sprintf("portal %q", m.DestinationPortal)
+	}
+	value := ""
+	if formatOf(m.ParameterFormatCodes, i) == pgproto3.TextFormat && e.Code != "22021" {
+		value = " = '...'"
+	}
+	out.Context = fmt.Sprintf("%s parameter $%d%s", portal, i+1, value)
+	return &out
 }
 
 func checkFormats(codes []int16) *sql.Error {
@@ -98,7 +112,7 @@ func checkFormats(codes []int16) *sql.Error {
 func (c *conn) newPortal(name string) (*portal, *sql.Error) {
 	if name != "" {
 		if _, ok := c.portals[name]; ok {
-			return nil, &sql.Error{Code: "42P03", Message: fmt.Sprintf("portal %q already exists", name)}
+			return nil, &sql.Error{Code: "42P03", Message: fmt.Sprintf("cursor %q already exists", name)}
 		}
 		if len(c.portals) >= maxPortals {
 			return nil, &sql.Error{Code: "53400", Message: fmt.Sprintf("more than %d portals in one session", maxPortals)}

@@ -62,7 +62,9 @@ type conn struct {
 	// idle is true from ReadyForQuery until the next message.
 	idle      bool
 	idleSince time.Time
-	bounded   bool // the socket has a deadline for the wait
+	// told are the reported settings as the client knows them, changed those that were set since.
+	told, changed map[string]string
+	bounded       bool // the socket has a deadline for the wait
 	// copying is the context of the COPY that waits for data; nil: none does.
 	copying context.Context //nolint:containedctx // of a statement, while it runs
 	// received counts bytes of the current transport, to find what was sent

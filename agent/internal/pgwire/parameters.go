@@ -46,13 +46,38 @@ func (c *conn) sendParameters(session Session) {
 		if value == "" {
 			value = c.defaultSetting(name)
 		}
-		c.settingChanged(name, value)
+		c.tellSetting(name, value)
 	}
+	clear(c.changed)
 }
 
-// settingChanged tells the client of one setting. The session calls it from inside a
-// statement: the message goes out with its answer.
+// settingChanged notes that a setting is another. The session calls it from inside a
+// statement: the client is told before it is asked for the next one.
 func (c *conn) settingChanged(name, value string) {
+	if c.changed == nil {
+		c.changed, c.told = map[string]string{}, map[string]string{}
+	}
+	c.changed[name] = value
+}
+
+// sendChanges tells the settings that are others than the client knows.
+func (c *conn) sendChanges() {
+	if len(c.changed) == 0 {
+		return
+	}
+	for _, name := range reportedSettings {
+		if value, ok := c.changed[name]; ok && value != c.told[name] {
+			c.tellSetting(name, value)
+		}
+	}
+	clear(c.changed)
+}
+
+func (c *conn) tellSetting(name, value string) {
+	if c.told == nil {
+		c.changed, c.told = map[string]string{}, map[string]string{}
+	}
+	c.told[name] = value
 	c.out.send(&pgproto3.ParameterStatus{Name: clean(name), Value: clean(value)})
 }
 

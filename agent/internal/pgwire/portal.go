@@ -25,6 +25,19 @@ type portal struct {
 
 	run  *run // nil: not read piece by piece
 	done bool
+	tag  string // once it is done
+}
+
+// tagOfNone is the tag of a portal that has no more rows to give.
+func (p *portal) tagOfNone() string {
+	command, _, _ := strings.Cut(p.tag, " ")
+	switch command {
+	case "INSERT":
+		return "INSERT 0 0"
+	case "UPDATE", "DELETE", "FETCH":
+		return command + " 0"
+	}
+	return "SELECT 0"
 }
 
 // run is an execution that stops after some rows and goes on later: a coroutine
@@ -67,7 +80,7 @@ func (c *conn) execute(m *pgproto3.Execute) *sql.Error {
 		if p.statement.prepared.Columns == nil {
 			return &sql.Error{Code: "55000", Message: fmt.Sprintf("portal %q cannot be run", p.name)}
 		}
-		c.complete("SELECT 0")
+		c.complete(p.tagOfNone())
 		return nil
 	}
 	if p.run != nil {
@@ -90,7 +103,7 @@ func (c *conn) executeAll(p *portal) *sql.Error {
 	}
 	c.sink = rowSink{conn: c, out: &c.out, formats: p.formats, columns: len(p.statement.prepared.Columns)}
 	tag, err := c.session.Execute(ctx, p.statement.prepared, p.args, &c.sink)
-	p.done = true
+	p.done, p.tag = true, tag
 	if err != nil {
 		return statementError(ctx, err)
 	}
@@ -136,7 +149,7 @@ func (c *conn) resume(p *portal, limit int) *sql.Error {
 		}
 		r.ended = true
 	}
-	p.done = true
+	p.done, p.tag = true, r.tag
 	p.run = nil
 	r.hold.release()
 	if r.err != nil {

@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	txIdle = 'I'
-	txOpen = 'T'
+	txIdle   = 'I'
+	txOpen   = 'T'
+	txFailed = 'E'
 	// maxPortals bounds what one session can keep, beside the
 	// bytes of its account.
 	maxPortals = 1_000
@@ -113,6 +114,7 @@ func (c *conn) handle(message pgproto3.FrontendMessage) error {
 // ready ends the answer to a simple query or to a Sync.
 func (c *conn) ready() {
 	c.sendNotifications()
+	c.sendChanges()
 	c.out.readyForQuery(c.session.TxStatus())
 	c.idle, c.idleSince = true, time.Now()
 }

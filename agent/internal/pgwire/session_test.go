@@ -41,7 +41,8 @@ func TestSimpleProtocol(t *testing.T) {
 	c.Send(&pgproto3.CopyData{Data: []byte("1\n")})
 	c.Send(&pgproto3.CopyDone{})
 	expect(t, "after a refused copy", query("insert"), "INSERT 0 1", "ready I")
-	expect(t, "setting and notice", query("set TimeZone Asia/Tokyo"), "TimeZone=Asia/Tokyo", "NOTICE 01000", "SET", "ready I")
+	expect(t, "setting and notice", query("set TimeZone Asia/Tokyo"), "NOTICE 01000", "SET", "TimeZone=Asia/Tokyo", "ready I")
+	expect(t, "a setting that is as it was", query("set TimeZone Asia/Tokyo"), "NOTICE 01000", "SET", "ready I")
 	expect(t, "not UTF-8", query("rows \xff"), "ERROR 22021", "ready I")
 	expect(t, "function call", c.do(&pgproto3.FunctionCall{Function: 1}), "ERROR 0A000", "ready I")
 }

@@ -98,6 +98,9 @@ func (c *conn) describe(m *pgproto3.Describe) *sql.Error {
 		if err != nil {
 			return err
 		}
+		if c.session.TxStatus() == txFailed && s.prepared.Columns != nil {
+			return errFailedBlock()
+		}
 		c.parameterDescription(s.prepared.ParamOIDs)
 		return c.rowDescription(s.prepared.Columns, nil)
 	case 'P':
@@ -108,9 +111,17 @@ func (c *conn) describe(m *pgproto3.Describe) *sql.Error {
 			}
 			return err
 		}
+		if c.session.TxStatus() == txFailed && p.statement.prepared.Columns != nil {
+			return errFailedBlock()
+		}
 		return c.rowDescription(p.statement.prepared.Columns, p.formats)
 	}
 	return protocolError("invalid DESCRIBE message subtype %d", m.ObjectType)
+}
+
+// errFailedBlock refuses what needs a transaction that has not failed.
+func errFailedBlock() *sql.Error {
+	return &sql.Error{Code: "25P02", Message: "current transaction is aborted, commands ignored until end of transaction block"}
 }
 
 func (c *conn) closeObject(m *pgproto3.Close) *sql.Error {

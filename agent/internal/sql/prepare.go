@@ -116,6 +116,11 @@ func endsTransaction(n syntax.Node) bool {
 	return false
 }
 
+// EndsTransaction reports whether the statement is allowed in a failed transaction.
+func (p *Prepared) EndsTransaction() bool {
+	return p.statement != nil && endsTransaction(p.statement.Node)
+}
+
 func errAborted() *Error {
 	return &Error{Code: "25P02", Message: "current transaction is aborted, commands ignored until end of transaction block"}
 }

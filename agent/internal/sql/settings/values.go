@@ -26,6 +26,9 @@ type Values struct {
 	saved map[string]string
 	// told are the reported values that the client knows.
 	told map[string]string
+	// own are the names of an application's own settings that were ever set: one that has no
+	// value any more is empty, as in PostgreSQL, which keeps its place.
+	own map[string]bool
 	// changes counts the changes: what a plan was made of may be another after one.
 	changes uint64
 	notify  func(name, value string)
@@ -68,7 +71,7 @@ func (s *Values) Get(name string) (string, bool) {
 	if k, ok := s.known[name]; ok {
 		return k.Value, true
 	}
-	return "", false
+	return "", s.own[name]
 }
 
 // Origin returns what RESET goes back to, and where the value is from.
@@ -133,6 +136,7 @@ func (s *Values) Set(name, value string, local bool) *syntax.Error {
 		return &syntax.Error{Code: "53400", Message: fmt.Sprintf("the settings app.* and the like of a session may take at most %d KiB", maxOwn>>10),
 			Hint: "RESET those that are not needed any more."}
 	}
+	s.remember(name)
 	if local {
 		put(&s.local, name, value)
 	} else {
@@ -141,6 +145,18 @@ func (s *Values) Set(name, value string, local bool) *syntax.Error {
 	}
 	s.Report()
 	return nil
+}
+
+// remember keeps the name of an application's own setting, of the first ones.
+func (s *Values) remember(name string) {
+	const most = 1000
+	if _, ok := s.known[name]; ok || len(s.own) >= most {
+		return
+	}
+	if s.own == nil {
+		s.own = map[string]bool{}
+	}
+	s.own[name] = true
 }
 
 // ownWithout is what the application's own settings take, but for one.

@@ -12,7 +12,7 @@ func (r *rewriter) separates(f *pg.FuncCall) bool {
 	}
 	between := f.Args[1]
 	_, constant := r.constantValue(between)
-	return !constant && between.GetParamRef() == nil
+	return !constant
 }
 
 // specialStringAgg is string_agg: with a separator of each value's own, what a list of both
