@@ -242,8 +242,8 @@ var scans = regexp.MustCompile(`Scan (using \S+ )?on [a-z]`)
 // constants, or without reading a table, has an order that counts: EXPLAIN would fail, too, or
 // reads none.
 func (d *duel) ofRows(want, got *Outcome, statement string) bool {
-	data := func(code string) bool { return code[:2] == "22" || code[:2] == "23" || code == "21000" }
-	if !data(want.Code) || !data(got.Code) {
+	data := func(o *Outcome) bool { return o.ofData() || strings.HasPrefix(o.Code, "23") }
+	if !data(want) || !data(got) {
 		return false
 	}
 	plan, err := d.ask(0, "explain "+statement, "")
@@ -254,9 +254,9 @@ func (d *duel) ofRows(want, got *Outcome, statement string) bool {
 // PostgreSQL's when the other part is taken away: which of them is told first is what
 // PostgreSQL leaves open (its manual, 4.2.14), though it has an order.
 func (d *duel) eachAlone(s grammar.Statement, small *grammar.Node) bool {
-	evaluated := func(code string) bool { return slices.Contains([]string{"21", "22", "23", "54"}, code[:2]) }
+	evaluated := func(o *Outcome) bool { return o.ofData() || slices.Contains([]string{"21", "23", "54"}, o.Code[:2]) }
 	_, f := d.differs(s, small.String())
-	if f == nil || f.kind != codeKind || !evaluated(f.want.Code) || !evaluated(f.got.Code) {
+	if f == nil || f.kind != codeKind || !evaluated(f.want) || !evaluated(f.got) {
 		return false
 	}
 	alone := map[string]bool{}

@@ -116,8 +116,7 @@ func Conversion(from, to datum.Type) (Converter, bool) {
 		return func(_ *Env, v datum.Datum) (datum.Datum, error) { return scalarOfJSON(v.S, to) }, true
 	case from == datum.Interval && to == datum.Time:
 		return func(_ *Env, v datum.Datum) (datum.Datum, error) {
-			const day = 86_400_000_000
-			return datum.MakeInt(datum.Time, (v.I%day+day)%day), nil
+			return datum.MakeInt(datum.Time, timeOfSpan(v.I)), nil
 		}, true
 	case from == datum.JSON && to == datum.JSONB, from == datum.JSONB && to == datum.JSON:
 		return func(_ *Env, v datum.Datum) (datum.Datum, error) { return datum.ParseText(to, v.S, nil) }, true
@@ -289,5 +288,5 @@ func timeOfDay(v datum.Datum, to datum.Type, env *Env) (datum.Datum, error) {
 			return datum.MakeTimetz((v.I%day+day)%day, west), nil
 		}
 	}
-	return datum.MakeInt(datum.Time, (v.I%day+day)%day), nil
+	return datum.MakeInt(datum.Time, timeOfSpan(v.I)), nil
 }

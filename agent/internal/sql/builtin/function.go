@@ -173,8 +173,8 @@ func Known(name string) bool { return len(functions[name]) > 0 || strings.HasPre
 // values, of which none is a text.
 func ambiguous(name string, types []datum.Type) bool {
 	at := 1
-	if name == "overlaps" && slices.Contains(types, datum.Time) && slices.Contains(types, datum.Unknown) {
-		return true // a time is an interval by itself
+	if name == "overlaps" && slices.Contains(types, datum.Unknown) && (slices.Contains(types, datum.Time) || slices.Contains(types, datum.Interval)) {
+		return true // a time is an interval by itself, and beside one a literal may be an end or a length
 	}
 	switch name {
 	case "pg_size_pretty": // of int8 or of numeric
@@ -267,4 +267,9 @@ func ofOneType(name string, types []datum.Type) (c *Call, decided bool) {
 		c = nil
 	}
 	return c, spans && others
+}
+
+// Strict reports whether all functions of a name give null for a null.
+func Strict(name string) bool {
+	return len(functions[name]) > 0 && !slices.ContainsFunc(functions[name], func(f *Function) bool { return f.Nulls })
 }

@@ -1,6 +1,7 @@
 package builtin
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -42,6 +43,15 @@ func TestResolve(t *testing.T) {
 		again, env, err := ParseSignature(got.Signature("UTC"))
 		if err != nil || again.Function != got.Function || again.Result != got.Result || env.Location != time.UTC {
 			t.Errorf("%s: its signature: %+v, %v", c.name, again, err)
+		}
+	}
+}
+
+// TestTimeOfSpan: what PostgreSQL 15 makes of the time of an interval, also of one that has wrapped around.
+func TestTimeOfSpan(t *testing.T) {
+	for micros, want := range map[int64]int64{0: 0, 25 * hour: hour, -hour: 23 * hour, -25 * hour: 23 * hour, -24 * hour: 0, math.MinInt64: 100854775808} {
+		if got := timeOfSpan(micros); got != want {
+			t.Errorf("the time of %d microseconds: got %d, want %d", micros, got, want)
 		}
 	}
 }

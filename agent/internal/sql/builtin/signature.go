@@ -53,7 +53,7 @@ func EngineTime(d datum.Datum) (string, bool) {
 	}
 	s := d.Text()
 	if !d.Type.IsDateTime() {
-		return s, true
+		return s, d.Type != datum.Time || d.I <= 24*hour
 	}
 	if d.Type != datum.Date && !datum.InfiniteTime(d.I) && d.I > math.MaxInt64-datum.EpochMicros {
 		return s, false
@@ -67,10 +67,14 @@ func EngineTime(d datum.Datum) (string, bool) {
 
 // Late reports whether PostgreSQL computes a function when rows are there, though its arguments
 // are constants: it asks how the session writes and reads values.
-func Late(name string) bool {
+func Late(name string, args []datum.Type) bool {
 	switch name {
-	case "to_char", "to_date", "to_number", "to_timestamp", "concat", "concat_ws", "format", "array_to_string", "array_to_json", "to_json", "to_jsonb",
-		"json_build_array", "json_build_object", "jsonb_build_array", "jsonb_build_object", "quote_literal", "quote_nullable",
+	case "to_timestamp": // but for that of a number of seconds
+		return len(args) > 1
+	case "quote_literal", "quote_nullable":
+		return len(args) == 1 && (args[0].IsDateTime() || args[0] == datum.Interval || args[0].IsArray())
+	case "to_char", "to_date", "to_number", "concat", "concat_ws", "format", "array_to_string", "array_to_json", "to_json", "to_jsonb",
+		"json_build_array", "json_build_object", "jsonb_build_array", "jsonb_build_object",
 		"convert", "convert_from", "convert_to", "row_to_json":
 		return true
 	}

@@ -18,8 +18,7 @@ var spans = append([]Function{
 		return datum.MakeInterval(0, 0, a[0].I), nil
 	}},
 	{Name: "time", Args: []datum.Type{datum.Interval}, Result: datum.Time, Eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
-		_, micros := datum.SplitDay(a[0].I)
-		return datum.MakeInt(datum.Time, micros), nil
+		return datum.MakeInt(datum.Time, timeOfSpan(a[0].I)), nil
 	}},
 	{Name: "interval_mul", Args: []datum.Type{datum.Interval, datum.Float8}, Result: datum.Interval, Eval: func(_ *Env, a []datum.Datum) (datum.Datum, error) {
 		f := a[1].F
@@ -33,6 +32,16 @@ var spans = append([]Function{
 		return scaleInterval(a[0], func(x float64) float64 { return x / f })
 	}},
 }, ofOverlap()...)
+
+// timeOfSpan is the time of day that so many microseconds behind, or before, a midnight are. What is
+// too much wraps around, as in PostgreSQL.
+func timeOfSpan(micros int64) int64 {
+	const day = 24 * hour
+	if micros < 0 {
+		return micros + (-micros+day-1)/day*day
+	}
+	return micros % day
+}
 
 func errInterval() error { return fail("22008", "interval out of range") }
 

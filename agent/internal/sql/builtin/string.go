@@ -269,7 +269,7 @@ func parseIdent(_ *Env, a []datum.Datum) (datum.Datum, error) {
 				}
 				n = i + utf8.RuneLen(r)
 			}
-			name, rest = strings.ToLower(s[:n]), s[n:]
+			name, rest = asciiLower(s[:n]), s[n:]
 		}
 		if name == "" {
 			return datum.Datum{}, invalid
@@ -302,4 +302,14 @@ func normalForm(a []datum.Datum) (norm.Form, error) {
 		return norm.NFKD, nil
 	}
 	return norm.NFC, fail("22023", "invalid normalization form: %s", a[1].S)
+}
+
+// asciiLower is an identifier without quotes as it is read: other letters than ASCII's stay as they are.
+func asciiLower(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, s)
 }

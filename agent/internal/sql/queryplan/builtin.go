@@ -32,7 +32,7 @@ func builtinCall(name string, types []datum.Type, args []Expr) (e Expr, ok bool,
 			return nil, true, err
 		}
 	}
-	out := &fn{name: name, typ: call.Result, args: args, strict: !call.Function.Nulls, stable: call.Function.Zoned, late: builtin.Late(name),
+	out := &fn{name: name, typ: call.Result, args: args, strict: !call.Function.Nulls, stable: call.Function.Zoned, late: builtin.Late(name, call.Args),
 		eval: func(env *Env, a []datum.Datum) (datum.Datum, error) {
 			return call.Eval(&builtin.Env{Location: env.location()}, a)
 		}}

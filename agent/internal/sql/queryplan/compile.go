@@ -95,8 +95,8 @@ func (c *compiler) until(ns []*pg.Node, decides func(datum.Datum) bool) ([]Expr,
 		if out[i], err = c.unless(decided, n); err != nil {
 			return nil, err
 		}
-		k, ok := out[i].(*Const)
-		decided = decided || ok && decides(k.Value)
+		v, ok := knownAhead(out[i])
+		decided = decided || ok && decides(v)
 	}
 	return out, nil
 }
@@ -530,12 +530,12 @@ func (c *compiler) caseWhen(n *pg.CaseExpr) (Expr, error) {
 		if err != nil {
 			return nil, err
 		}
-		k, constant := cond.(*Const)
-		result, err := c.unless(decided || constant && !isTrue(k.Value), when.GetResult())
+		v, known := knownAhead(cond)
+		result, err := c.unless(decided || known && !isTrue(v), when.GetResult())
 		if err != nil {
 			return nil, err
 		}
-		decided = decided || constant && isTrue(k.Value)
+		decided = decided || known && isTrue(v)
 		e.conditions, e.results = append(e.conditions, cond), append(e.results, result)
 	}
 	var last Expr = &Const{Value: datum.MakeNull(datum.Unknown)}

@@ -27,7 +27,7 @@ func convert(e Expr, t datum.Type, modifier int32, how datum.CastContext) (Expr,
 		return nil, fail("42846", 0, "cannot cast type %s to %s", from.SQLName(), t.SQLName())
 	}
 	if k, ok := e.(*Const); ok && k.Value.Null {
-		return &Const{Value: datum.MakeNull(t), position: k.position}, nil
+		return &Const{Value: datum.MakeNull(t), position: k.position, late: k.late}, nil
 	}
 	if !datum.Allowed(from, t, how) {
 		return nil, errSlow

@@ -75,6 +75,9 @@ type Session struct {
 type Const struct {
 	Value    datum.Datum
 	position int // of a literal, for errors
+	// late says that PostgreSQL computes it when rows are there, though of constants: it decides
+	// nothing before.
+	late bool
 }
 
 // Type returns the type of the value.
@@ -140,16 +143,17 @@ func (e *fn) Type() datum.Type { return e.typ }
 
 func (e *fn) Eval(env *Env) (datum.Datum, error) {
 	var buf [4]datum.Datum
-	args := buf[:0]
-	for _, a := range e.args {
+	args, null := buf[:0], false
+	for _, a := range e.args { // a null among them leaves out none, which may fail
 		v, err := a.Eval(env)
 		if err != nil {
 			return datum.Datum{}, err
 		}
-		if v.Null && e.strict {
-			return datum.MakeNull(e.typ), nil
-		}
+		null = null || v.Null
 		args = append(args, v)
+	}
+	if null && e.strict {
+		return datum.MakeNull(e.typ), nil
 	}
 	return e.eval(env, args)
 }
@@ -317,6 +321,24 @@ func isConst(e Expr) bool {
 	return ok
 }
 
+// knownAhead is the value of a constant that PostgreSQL knows when it plans the statement.
+func knownAhead(e Expr) (datum.Datum, bool) {
+	k, ok := e.(*Const)
+	if !ok || k.late {
+		return datum.Datum{}, false
+	}
+	return k.Value, true
+}
+
+// computedLate reports whether PostgreSQL computes a function of constants when rows are there. A
+// literal is read when the statement is, and what null makes null is not computed at all.
+func computedLate(e *fn) bool {
+	if len(e.args) == 1 && e.args[0].Type() == datum.Unknown || e.strict && slices.ContainsFunc(e.args, nullConst) {
+		return false
+	}
+	return e.late || e.stable || slices.ContainsFunc(e.args, late)
+}
+
 // failing is what constants cannot make: PostgreSQL says so when the statement runs, not when
 // it is parsed.
 type failing struct {
@@ -347,10 +369,10 @@ func fold(e *fn) (Expr, error) {
 	v, err := e.Eval(&Env{})
 	switch {
 	case err == nil:
-		return &Const{Value: v}, nil
+		return &Const{Value: v, late: computedLate(e)}, nil
 	case isSlow(err) || isRefused(err) || len(e.args) == 1 && e.args[0].Type() == datum.Unknown: // a literal is read when it is parsed
 		return nil, err
-	case e.stable || e.late:
+	case e.stable || e.late || computedLate(e):
 		return e, nil
 	}
 	return &failing{typ: e.typ, err: err}, nil

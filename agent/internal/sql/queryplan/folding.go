@@ -30,8 +30,9 @@ type folding struct {
 	// PostgreSQL plans behind them.
 	dead  map[*pg.Node]bool
 	later []*pg.SubLink
-	// done are expressions that were looked at.
-	done map[*pg.Node]bool
+	// done are expressions that were looked at, late those whose values PostgreSQL computes when
+	// rows are there.
+	done, late map[*pg.Node]bool
 	// only says that nothing but what fails is asked for.
 	only bool
 }
@@ -56,7 +57,7 @@ func (p *Planner) folding(fails *error) *folding {
 		t, modifier, err := catalog.ResolveType(name)
 		return catalog.Resolved{Type: t, Modifier: modifier}, err
 	}
-	return &folding{functions: p.Functions, fails: fails, dead: map[*pg.Node]bool{}, done: map[*pg.Node]bool{}, compiler: &compiler{params: &Params{}, elsewhere: true, typ: typ}}
+	return &folding{functions: p.Functions, fails: fails, dead: map[*pg.Node]bool{}, done: map[*pg.Node]bool{}, late: map[*pg.Node]bool{}, compiler: &compiler{params: &Params{}, elsewhere: true, typ: typ}}
 }
 
 // message looks for expressions below m.
@@ -334,20 +335,48 @@ func (k *folding) node(n *pg.Node) {
 		k.aside = true
 		defer func() { k.aside = was }()
 	}
-	if worth(n) && k.constant(n) {
-		if v, ok := k.value(n); ok {
-			n.Node = castOf(v).Node
-			return
-		}
+	if k.replace(n) {
+		return
 	}
 	k.unreached(n)
-	if worth(n) && k.constant(n) {
-		if v, ok := k.value(n); ok {
-			n.Node = castOf(v).Node
-			return
-		}
+	if k.replace(n) {
+		return
 	}
 	k.below(n.ProtoReflect())
+}
+
+// replace puts the value of n in its place, if it has one.
+func (k *folding) replace(n *pg.Node) bool {
+	if !worth(n) && !(k.only && castsNumber(n)) || !k.constant(n) {
+		return false
+	}
+	v, late, ok := k.computed(n)
+	if ok = ok && readable(v); ok {
+		k.late[n] = late || k.holdsLate(n)
+		n.Node = castOf(v).Node
+	}
+	return ok
+}
+
+// readable reports whether the text of a value is read as that value: not so of what has wrapped
+// around.
+func readable(v datum.Datum) bool {
+	if v.Null || v.Type != datum.Interval && v.Type != datum.Time {
+		return true
+	}
+	again, err := datum.ParseText(v.Type, v.Text(), nil)
+	return err == nil && datum.Compare(again, v) == 0
+}
+
+// holdsLate reports whether a part of n is a value that PostgreSQL computes when rows are there.
+func (k *folding) holdsLate(n *pg.Node) bool {
+	found := false
+	syntax.EachMessage(n.ProtoReflect(), func(m protoreflect.Message) bool {
+		x, ok := m.Interface().(*pg.Node)
+		found = found || ok && k.late[x]
+		return !found
+	})
+	return found
 }
 
 // computes reports whether the compiler has functions of a name that have one value for constants.
@@ -375,6 +404,12 @@ func worth(n *pg.Node) bool {
 	return false
 }
 
+// castsNumber reports whether n is a cast of a number as it is written, which may fail.
+func castsNumber(n *pg.Node) bool {
+	c := n.GetTypeCast().GetArg().GetAConst()
+	return c.GetIval() != nil || c.GetFval() != nil
+}
+
 // constant reports whether an expression is made of constants, by what has one value for them
 // always.
 func (k *folding) constant(n *pg.Node) bool {
@@ -391,7 +426,7 @@ func (k *folding) constant(n *pg.Node) bool {
 			return false
 		}
 	case *pg.Node_BoolExpr, *pg.Node_NullTest, *pg.Node_BooleanTest, *pg.Node_AExpr, *pg.Node_CoalesceExpr, *pg.Node_CaseExpr,
-		*pg.Node_CaseWhen, *pg.Node_MinMaxExpr, *pg.Node_AArrayExpr, *pg.Node_List, *pg.Node_TypeCast, *pg.Node_AIndirection, *pg.Node_AIndices:
+		*pg.Node_CaseWhen, *pg.Node_MinMaxExpr, *pg.Node_AArrayExpr, *pg.Node_List, *pg.Node_TypeCast, *pg.Node_AIndirection, *pg.Node_AIndices, *pg.Node_NamedArgExpr:
 	default:
 		return false
 	}
@@ -426,7 +461,13 @@ func (k *folding) constant(n *pg.Node) bool {
 
 // value computes an expression of constants; ok is false if it fails, if the fast path does
 // not know it, or if its value depends on the session.
-func (k *folding) value(n *pg.Node) (v datum.Datum, ok bool) {
+func (k *folding) value(n *pg.Node) (datum.Datum, bool) {
+	v, _, ok := k.computed(n)
+	return v, ok
+}
+
+// computed is value; isLate says that PostgreSQL computes it when rows are there.
+func (k *folding) computed(n *pg.Node) (v datum.Datum, isLate, ok bool) {
 	var failed error
 	k.compiler.fails = &failed
 	e, err := k.compiler.expr(n)
@@ -434,18 +475,18 @@ func (k *folding) value(n *pg.Node) (v datum.Datum, ok bool) {
 		*k.fails = failed
 	}
 	if err != nil || failed != nil || limited(n) || !fixed(e) {
-		return v, false
+		return v, false, false
 	}
 	if t := e.Type(); t == datum.Unknown || !t.Storable() || t.Elem() == datum.Bpchar || t.Elem() == datum.Bit || t.Elem() == datum.Char {
-		return v, false
+		return v, false, false
 	}
 	if v, err = e.Eval(&Env{}); err != nil {
-		return v, false
+		return v, false, false
 	}
 	if v.Null {
 		v = datum.MakeNull(e.Type())
 	}
-	return v, v.Type == e.Type()
+	return v, late(e), v.Type == e.Type()
 }
 
 // limited reports whether the value of an expression has the modifier of a type that it names.
@@ -525,12 +566,13 @@ func settled(e Expr) Expr {
 	if v.Type != e.Type() {
 		return e
 	}
-	return &Const{Value: v}
+	return &Const{Value: v, late: late(e)}
 }
 
+// nullConst reports whether e is a null of which PostgreSQL knows when it plans the statement.
 func nullConst(e Expr) bool {
-	k, ok := e.(*Const)
-	return ok && k.Value.Null
+	v, ok := knownAhead(e)
+	return ok && v.Null
 }
 
 // fails reports whether e is what constants cannot make.
@@ -541,7 +583,12 @@ func fails(e Expr) bool {
 
 // late reports whether PostgreSQL computes a part of e when rows are there.
 func late(e Expr) bool {
-	if f, ok := e.(*fn); ok && f.late {
+	switch e := e.(type) {
+	case *Const:
+		return e.late
+	case *fn:
+		return computedLate(e)
+	case *rowCompare: // which it does not take for a function of constants
 		return true
 	}
 	return slices.ContainsFunc(children(e), late)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cockroachdb/apd/v3"
 
+	"github.com/nodedb/nodedb/agent/internal/sql/builtin"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
@@ -111,13 +112,13 @@ func (c *compiler) function(n *pg.FuncCall) (Expr, error) {
 		return nil, err
 	}
 	if e, ok, err := arrayFunction(name, args); ok {
-		return e, at(err, c.position(n.GetLocation()))
+		return computedThen(name, e, args), at(err, c.position(n.GetLocation()))
 	}
 	if e, ok, err := populateRecord(name, args); ok {
 		return e, err
 	}
 	if e, ok, err := jsonFunction(name, args); ok {
-		return e, at(err, c.position(n.GetLocation()))
+		return computedThen(name, e, args), at(err, c.position(n.GetLocation()))
 	}
 	if e, ok, err := builtinFunction(name, args); ok {
 		return e, at(err, c.position(n.GetLocation()))
@@ -140,6 +141,15 @@ func (c *compiler) function(n *pg.FuncCall) (Expr, error) {
 		return e, at(err, c.position(n.GetLocation()))
 	}
 	return nil, errSlow
+}
+
+// computedThen is a constant that a function gives which PostgreSQL computes when rows are there.
+func computedThen(name string, e Expr, args []Expr) Expr {
+	k, ok := e.(*Const)
+	if !ok || !builtin.Late(name, nil) || k.Value.Null && slices.ContainsFunc(args, nullConst) {
+		return e
+	}
+	return &Const{Value: k.Value, position: k.position, late: true}
 }
 
 func nullary(name string) Expr {

@@ -4,8 +4,10 @@ import (
 	"slices"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/nodedb/nodedb/agent/internal/sql/builtin"
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
@@ -14,6 +16,15 @@ import (
 // but for its constants, which have their values by then.
 func (k *folding) ofNulls(n *pg.Node) {
 	x := n.GetAExpr()
+	if x.GetKind() == pg.A_Expr_Kind_AEXPR_IN && x.GetLexpr().GetRowExpr() == nil && k.knownNull(x.GetLexpr()) {
+		for _, item := range x.GetRexpr().GetList().GetItems() {
+			if k.bindsStatement(item) {
+				return
+			}
+		}
+		n.Node = castOf(datum.MakeNull(datum.Bool)).Node
+		return
+	}
 	if x.GetKind() != pg.A_Expr_Kind_AEXPR_OP || x.GetLexpr() == nil || !orders(operatorName(x)) {
 		return
 	}
@@ -23,15 +34,116 @@ func (k *folding) ofNulls(n *pg.Node) {
 		if !ok || !v.Null || !removable(other) {
 			continue
 		}
-		later := k.later
-		k.node(other)
-		k.later = later
-		if _, constant := k.valueOf(other); !constant && k.constant(other) { // which fails
+		if k.bindsStatement(other) {
 			return
 		}
 		n.Node = castOf(datum.MakeNull(datum.Bool)).Node
 		return
 	}
+}
+
+// bindsStatement reports whether a statement without the expression is another: see removable, or
+// it is made of constants and fails.
+func (k *folding) bindsStatement(n *pg.Node) bool {
+	if !removable(n) {
+		return true
+	}
+	later := k.later
+	k.node(n)
+	k.later = later
+	_, computes := k.value(n)
+	return !computes && k.constant(n) && n.GetAConst() == nil
+}
+
+// apartInList compares the values of IN that name columns by themselves, as PostgreSQL does: they
+// are not computed if one of the others decides.
+func (k *folding) apartInList(n *pg.Node) {
+	x := n.GetAExpr()
+	value, items := x.GetLexpr(), x.GetRexpr().GetList().GetItems()
+	if k.only || x.GetKind() != pg.A_Expr_Kind_AEXPR_IN || value.GetRowExpr() != nil || !repeats(value) {
+		return
+	}
+	var alone, apart []*pg.Node
+	fails := false
+	for _, item := range items {
+		if !repeats(item) {
+			return
+		}
+		if namesColumn(item) {
+			apart = append(apart, item)
+			fails = fails || item.GetColumnRef() == nil
+		} else {
+			alone = append(alone, item)
+		}
+	}
+	if !fails || len(items) == 1 {
+		return
+	}
+	var list []*pg.Node
+	if len(alone) > 1 {
+		in := proto.CloneOf(x)
+		in.Rexpr.GetList().Items = alone
+		list = append(list, &pg.Node{Node: &pg.Node_AExpr{AExpr: in}})
+	} else {
+		apart = items
+	}
+	negated := operatorName(x) == "<>"
+	for _, item := range apart {
+		list = append(list, pg.MakeAExprNode(pg.A_Expr_Kind_AEXPR_OP, []*pg.Node{stringNode(operatorName(x))}, proto.CloneOf(value), item, -1))
+	}
+	kind := pg.BoolExprType_OR_EXPR
+	if negated {
+		kind = pg.BoolExprType_AND_EXPR
+	}
+	n.Node = boolOf(kind, list).Node
+}
+
+// repeats reports whether an expression may be there twice: that is no query, and calls nothing
+// that is not a function of package builtin.
+func repeats(n *pg.Node) bool {
+	can := true
+	syntax.EachMessage(n.ProtoReflect(), func(m protoreflect.Message) bool {
+		switch x := m.Interface().(type) {
+		case *pg.SubLink, *pg.RowExpr:
+			can = false
+		case *pg.FuncCall:
+			name, ok := functionName(x)
+			can = can && ok && x.GetOver() == nil && computes(name.Name)
+		}
+		return can
+	})
+	return can
+}
+
+// namesColumn reports whether there is a column in an expression.
+func namesColumn(n *pg.Node) bool {
+	found := false
+	syntax.EachMessage(n.ProtoReflect(), func(m protoreflect.Message) bool {
+		_, ok := m.Interface().(*pg.ColumnRef)
+		found = found || ok
+		return !found
+	})
+	return found
+}
+
+// knownNull reports whether PostgreSQL knows beforehand that an expression is null: of a strict
+// function or operator one constant that is null is enough.
+func (k *folding) knownNull(n *pg.Node) bool {
+	if v, ok := k.valueOf(n); ok {
+		return v.Null
+	}
+	switch x := n.GetNode().(type) {
+	case *pg.Node_AExpr:
+		left, right := x.AExpr.GetLexpr(), x.AExpr.GetRexpr()
+		if x.AExpr.GetKind() != pg.A_Expr_Kind_AEXPR_OP || operatorName(x.AExpr) == "||" || left == nil || left.GetRowExpr() != nil || right.GetRowExpr() != nil {
+			return false // of arrays || is not strict
+		}
+		return k.knownNull(left) || k.knownNull(right)
+	case *pg.Node_FuncCall:
+		name, ok := functionName(x.FuncCall)
+		return ok && builtin.Strict(name.Name) && (k.functions == nil || len(k.functions(name)) == 0) && slices.ContainsFunc(x.FuncCall.GetArgs(), k.knownNull)
+	}
+	return false
 }
 
 // orders reports whether an operator compares two values.
@@ -129,7 +241,7 @@ func (k *folding) chosen(n *pg.Node) {
 	}
 	never := func(a *pg.Node) bool {
 		v, ok := k.valueOf(a)
-		return ok && (v.Null || v.Type == datum.Bool && !isTrue(v))
+		return ok && v.Type == datum.Bool && !isTrue(v) || k.knownNull(a)
 	}
 	var left []*pg.Node
 	for _, a := range x.GetArgs() {

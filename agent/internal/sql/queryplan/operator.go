@@ -246,18 +246,65 @@ func satisfies(op string, order int) bool {
 	}
 }
 
-func (c *compiler) in(n *pg.A_Expr, list []*pg.Node, not bool) (Expr, error) {
-	if e, err := c.tuples(n, list, not); e != nil || err != nil {
+func (c *compiler) in(n *pg.A_Expr, list []*pg.Node, negated bool) (Expr, error) {
+	if e, err := c.tuples(n, list, negated); e != nil || err != nil {
 		return e, err
 	}
 	args, t, err := c.among(n.GetLexpr(), list)
 	if err != nil {
 		return nil, err
 	}
-	if t == datum.JSON || t.IsArray() {
+	if t == datum.JSON {
 		return nil, errSlow
 	}
-	return &inExpr{value: args[0], list: args[1:], not: not}, nil
+	one := isOneOf(args[0], args[1:])
+	if e, ok := one.(*inExpr); ok {
+		e.not = negated
+		return e, nil
+	}
+	if negated {
+		one = not(one)
+	}
+	return one, nil
+}
+
+// isOneOf is IN as PostgreSQL reads it: values that name no column are a list, which is looked
+// through first, and each of the others is compared by itself, if it has to be. Arrays are in no
+// list.
+func isOneOf(value Expr, list []Expr) Expr {
+	var alone, apart []Expr
+	fails := func(e Expr) bool {
+		_, column := plain(e).(*ColumnRef)
+		return !column && !stands(e) || e.Type().IsArray()
+	}
+	for _, e := range list {
+		if rowFree(e) && !e.Type().IsArray() {
+			alone = append(alone, e)
+		} else {
+			apart = append(apart, e)
+		}
+	}
+	if !slices.ContainsFunc(apart, fails) {
+		return &inExpr{value: value, list: list}
+	}
+	out := &andExpr{or: true}
+	if len(alone) > 1 {
+		out.args = append(out.args, &inExpr{value: value, list: alone})
+	} else {
+		apart = list
+	}
+	for _, e := range apart {
+		out.args = append(out.args, equal(value, e))
+	}
+	return out
+}
+
+// equal compares two values of one type, of which none is computed beside a null.
+func equal(a, b Expr) Expr {
+	if nullConst(a) && !fails(b) || nullConst(b) && !fails(a) {
+		return &Const{Value: datum.MakeNull(datum.Bool)}
+	}
+	return &compareExpr{op: "=", left: a, right: b, typ: b.Type()}
 }
 
 // among compiles a value and those that it is compared with, in this order, as one type.

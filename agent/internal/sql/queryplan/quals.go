@@ -1,6 +1,10 @@
 package queryplan
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+)
 
 // cheapestFirst is a condition whose conjuncts stand as PostgreSQL looks at them: those that
 // cost less first, else as they were written. What the first refuses the others never see,
@@ -12,6 +16,36 @@ func cheapestFirst(e Expr) Expr {
 	parts := slices.Clone(conjuncts(e))
 	slices.SortStableFunc(parts, func(a, b Expr) int { return evaluations(a) - evaluations(b) })
 	return remaining(parts, nil)
+}
+
+// nullIsFalse is a condition that rows are chosen by, in which a null that PostgreSQL knows of
+// beforehand is false: so what stands beside it is not computed.
+func nullIsFalse(e Expr) Expr {
+	if v, ok := knownAhead(e); ok && v.Null {
+		return &Const{Value: datum.MakeBool(false)}
+	}
+	list, ok := e.(*andExpr)
+	if !ok {
+		return e
+	}
+	var args []Expr
+	for _, a := range list.args {
+		a = nullIsFalse(a)
+		v, ok := knownAhead(a)
+		switch {
+		case !ok || !isFalse(v):
+			args = append(args, a)
+		case !list.or:
+			return a
+		}
+	}
+	switch len(args) {
+	case 0:
+		return &Const{Value: datum.MakeBool(!list.or)}
+	case 1:
+		return args[0]
+	}
+	return &andExpr{args: args, or: list.or}
 }
 
 // evaluations is how many operators and functions PostgreSQL counts in e, times two.

@@ -146,7 +146,10 @@ func (c *compiler) where(n *pg.Node) (Expr, error) {
 	if t := e.Type(); t != datum.Bool && t != datum.Unknown {
 		return nil, fail("42804", 0, "argument of WHERE must be type boolean, not type %s", t.SQLName())
 	}
-	return c.condition(e, n)
+	if e, err = c.condition(e, n); err != nil {
+		return nil, err
+	}
+	return nullIsFalse(e), nil
 }
 
 // outputs compiles a SELECT or RETURNING list into out.

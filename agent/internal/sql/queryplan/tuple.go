@@ -133,7 +133,7 @@ func (e *tupleExpr) apart() Expr {
 	for _, tuple := range e.list {
 		all := &andExpr{}
 		for k, v := range tuple {
-			all.args = append(all.args, &compareExpr{op: "=", left: e.row[k], right: v, typ: v.Type()})
+			all.args = append(all.args, equal(e.row[k], v))
 		}
 		one.args = append(one.args, all)
 	}

@@ -1,10 +1,14 @@
 package queryplan
 
 import (
+	"errors"
+
 	pg "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
 )
 
 // unreached takes out of CASE, COALESCE, AND and OR what is never reached because of constants
@@ -14,6 +18,7 @@ func (k *folding) unreached(n *pg.Node) {
 	case *pg.Node_AExpr:
 		k.rows(n)
 		k.ofNulls(n)
+		k.apartInList(n)
 	case *pg.Node_CaseExpr:
 		if k.ofNull(x.CaseExpr) {
 			return
@@ -70,14 +75,14 @@ func (k *folding) ofNull(c *pg.CaseExpr) bool {
 		return false
 	}
 	k.node(c.GetArg())
-	if v, ok := k.valueOf(c.GetArg()); !ok || !v.Null {
+	if !k.knownNull(c.GetArg()) {
 		return false
 	}
 	for _, w := range c.GetArgs() {
 		when := w.GetCaseWhen()
 		k.node(when.GetExpr())
 		k.neutral(when.GetResult())
-		if when.GetExpr().GetAConst() == nil {
+		if when.GetExpr().GetAConst() == nil && removable(when.GetExpr()) {
 			when.Expr = castOf(datum.MakeNull(datum.Unknown)).GetTypeCast().GetArg()
 		}
 	}
@@ -150,7 +155,7 @@ func (k *folding) holds(of, condition *pg.Node) (datum.Datum, bool) {
 	return k.valueOf(condition)
 }
 
-// valueOf is the value of a constant.
+// valueOf is the value of a constant that PostgreSQL knows when it plans the statement.
 func (k *folding) valueOf(n *pg.Node) (datum.Datum, bool) {
 	if c := n.GetAConst(); c != nil {
 		e, err := k.compiler.constant(c)
@@ -163,7 +168,8 @@ func (k *folding) valueOf(n *pg.Node) (datum.Datum, bool) {
 	if !k.constant(n) {
 		return datum.Datum{}, false
 	}
-	return k.value(n)
+	v, late, ok := k.computed(n)
+	return v, ok && !late && !k.holdsLate(n)
 }
 
 // neutral puts a null of its type in the place of what is never reached.
@@ -176,9 +182,30 @@ func (k *folding) neutral(n *pg.Node) {
 	if !worth(n) && n.GetTypeCast() == nil || !k.constant(n) {
 		return
 	}
+	if k.unreadable(n) { // which PostgreSQL tells when it parses the statement
+		return
+	}
+	if c := n.GetTypeCast(); c != nil {
+		c.Arg = &pg.Node{Node: &pg.Node_AConst{AConst: &pg.A_Const{Isnull: true, Location: -1}}}
+		return
+	}
 	if t, ok := k.typeOf(n); ok && !limited(n) {
 		n.Node = castOf(datum.MakeNull(t)).Node
 	}
+}
+
+// unreadable reports whether there is a literal in n that is none of its type.
+func (k *folding) unreadable(n *pg.Node) bool {
+	found := false
+	syntax.EachMessage(n.ProtoReflect(), func(m protoreflect.Message) bool {
+		if c, ok := m.Interface().(*pg.TypeCast); ok && c.GetArg().GetAConst().GetSval() != nil {
+			_, err := k.compiler.cast(c)
+			wrong := (*datum.Error)(nil)
+			found = found || errors.As(err, &wrong)
+		}
+		return !found
+	})
+	return found
 }
 
 // typeOf is the type of an expression of constants, which may fail.

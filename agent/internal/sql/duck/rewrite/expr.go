@@ -14,6 +14,9 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 	if err := r.conditions(n); err != nil {
 		return nil, err
 	}
+	if after := r.ofNull(n); after != nil {
+		return after, nil
+	}
 	switch x := n.Node.(type) {
 	case *pg.Node_AExpr:
 		return r.beforeExpression(n, x.AExpr)
@@ -241,8 +244,17 @@ func (r *rewriter) typeAlike(l []*pg.Node) error {
 		if err := r.typeLiteral(&l[i], t); err != nil {
 			return err
 		}
+		r.timeAs(&l[i], t)
 	}
 	return nil
+}
+
+// timeAs makes a date or a timestamp the other type that all alternatives have: what is none of it
+// fails as a cast.
+func (r *rewriter) timeAs(n **pg.Node, t datum.Type) {
+	if of := r.typeOf(*n); t.IsDateTime() && of.IsDateTime() && of != t {
+		*n = castTo(*n, t.String())
+	}
 }
 
 func (r *rewriter) typeResults(c *pg.CaseExpr) error {
@@ -252,7 +264,11 @@ func (r *rewriter) typeResults(c *pg.CaseExpr) error {
 			if err := r.typeLiteral(&when.Result, t); err != nil {
 				return err
 			}
+			r.timeAs(&when.Result, t)
 		}
+	}
+	if c.Defresult != nil {
+		r.timeAs(&c.Defresult, t)
 	}
 	return r.typeLiteral(&c.Defresult, t)
 }

@@ -249,7 +249,7 @@ func (r *rewriter) decidedArgument(f *pg.FuncCall, name string) error {
 			return notUniqueFunction(f, name+"(unknown)")
 		}
 	case "string_agg":
-		if last := &f.Args[len(f.Args)-1]; len(f.Args) == 2 && ((*last).GetAConst().GetIsnull() || (*last).GetTypeCast().GetArg().GetAConst().GetIsnull()) {
+		if last := &f.Args[len(f.Args)-1]; len(f.Args) == 2 && r.knownNull(*last) {
 			*last = text("")
 		}
 		if t == datum.Bytea {

@@ -34,11 +34,11 @@ var doubling = table(same("nd_format_type"), nil)
 
 // resultCasts give results the type that they have in PostgreSQL.
 var resultCasts = table(each("INTEGER", `position strpos ascii
-	ntile`), nil)
+	ntile`), map[string]string{"regr_count": "BIGINT"}) // which the engine counts without a sign
 
 // resultTypes is what typeOf knows of results.
 var resultTypes = types(map[datum.Type]string{
-	datum.Int8: `count row_number rank dense_rank pg_relation_size pg_total_relation_size pg_table_size pg_indexes_size pg_database_size
+	datum.Int8: `count regr_count row_number rank dense_rank pg_relation_size pg_total_relation_size pg_table_size pg_indexes_size pg_database_size
 		pg_tablespace_size`,
 	datum.Int4: `length char_length character_length octet_length position strpos ascii ntile regexp_count array_length array_upper array_lower
 		generate_subscripts grouping pg_backend_pid pg_relation_is_updatable`,

@@ -179,11 +179,24 @@ func (r *rewriter) common(l []*pg.Node) datum.Type {
 			}
 		case mixed(t, x) != datum.Unknown:
 			t = mixed(t, x)
+		case t.IsDateTime() && x.IsDateTime():
+			t = laterTime(t, x)
 		default:
 			return datum.Unknown
 		}
 	}
 	return t
+}
+
+// laterTime is the type that a date or a timestamp and another become by themselves.
+func laterTime(a, b datum.Type) datum.Type {
+	switch {
+	case a == datum.Timestamptz || b == datum.Timestamptz:
+		return datum.Timestamptz
+	case a == datum.Timestamp || b == datum.Timestamp:
+		return datum.Timestamp
+	}
+	return datum.Date
 }
 
 // oneOf is the type of one of a list of alternatives: literals alone are texts.

@@ -148,8 +148,11 @@ func (r *rewriter) manyDigits(n *pg.Node) (constant *pg.Node, castText bool) {
 func (r *rewriter) writesOneOf(l []*pg.Node) bool {
 	scale, first := 0, true
 	for _, n := range l {
-		if n.GetAConst().GetIsnull() {
+		if n.GetAConst().GetIsnull() || nullNumber(n, datum.Numeric) {
 			continue
+		}
+		if _, ok := literal(n); ok { // a number by what stands beside it
+			n = castTo(n, "numeric")
 		}
 		if r.writes(n) {
 			return true
@@ -199,7 +202,12 @@ func (r *rewriter) scaleOf(n *pg.Node) int {
 			if len(x.FuncCall.Args) == 1 {
 				return r.scaleOf(x.FuncCall.Args[0])
 			}
+		case "ceil", "ceiling", "floor":
+			return 0
 		case "round", "trunc":
+			if len(x.FuncCall.Args) == 1 {
+				return 0
+			}
 			if len(x.FuncCall.Args) == 2 {
 				if s, ok := smallInteger(x.FuncCall.Args[1]); ok && s >= 0 {
 					return int(s)

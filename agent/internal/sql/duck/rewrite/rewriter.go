@@ -358,7 +358,7 @@ func (r *rewriter) values(s *pg.SelectStmt) (columns, error) {
 			if k < len(out.list) && out.list[k].modifier != r.widthOf(n) {
 				out.list[k].modifier = -1
 			}
-			if k < len(out.list) && typed[k].IsNumber() {
+			if k < len(out.list) && (typed[k].IsNumber() || typed[k].IsString() && typed[k] != datum.Bpchar) {
 				out.list[k].typ = typed[k]
 				continue
 			}

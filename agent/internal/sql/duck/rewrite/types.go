@@ -111,6 +111,9 @@ func typmod(t datum.Type, n *pg.TypeName) int32 {
 	var m []int32
 	for _, x := range n.Typmods {
 		i := x.GetAConst().GetIval()
+		if f, err := strconv.ParseInt(x.GetAConst().GetFval().GetFval(), 10, 32); i == nil && err == nil { // see constant
+			i = &pg.Integer{Ival: int32(f)}
+		}
 		if i == nil {
 			return -1
 		}

@@ -55,7 +55,8 @@ func macros() []string {
 		`nd_subscripts(a, d) AS CASE WHEN d = 1 THEN CAST(generate_series(1, len(a)) AS INTEGER[]) END`,
 		`nd_vector_subscripts(a, d) AS CASE WHEN d = 1 THEN CAST(generate_series(0, len(a) - 1) AS INTEGER[]) END`,
 		// A null is in no array, not even in one with nulls.
-		`nd_list_contains(a, b) AS list_transform([{'a': a, 'b': b}], lambda p: list_has_all(p.a, p.b) AND list_aggregate(p.b, 'count') = len(p.b))[1]`,
+		`nd_list_contains(a, b) AS list_transform([{'a': a, 'b': b}], lambda p: CASE WHEN p.a IS NOT NULL AND p.b IS NOT NULL THEN
+			list_has_all(p.a, p.b) AND list_aggregate(p.b, 'count') = len(p.b) END)[1]`,
 
 		// To the engine two nulls make an empty one.
 		`nd_list_concat(a, b) AS list_transform([{'a': a, 'b': b}], lambda p: CASE WHEN p.a IS NULL THEN p.b ELSE list_concat(p.a, p.b) END)[1]`,
