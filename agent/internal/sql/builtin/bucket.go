@@ -66,11 +66,11 @@ func floatBucket(_ *Env, a []datum.Datum) (datum.Datum, error) {
 	case behind:
 		return bucketAt(count + 1)
 	}
-	part := (x - low) / (high - low)
-	if math.IsInf(high-low, 0) {
-		part = (x/2 - low/2) / (high/2 - low/2)
+	at := float64(count)*(x-low)/(high-low) + 1
+	if !(math.Abs(at) <= math.MaxInt32) { // what PostgreSQL 15's conversion makes of it
+		return datum.MakeInt(datum.Int4, math.MinInt32), nil
 	}
-	return bucketAt(min(int64(float64(count)*part), count-1) + 1)
+	return bucketAt(int64(at))
 }
 
 func numericBucket(_ *Env, a []datum.Datum) (datum.Datum, error) {

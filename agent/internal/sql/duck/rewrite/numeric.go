@@ -148,7 +148,7 @@ func (r *rewriter) manyDigits(n *pg.Node) (constant *pg.Node, castText bool) {
 func (r *rewriter) writesOneOf(l []*pg.Node) bool {
 	scale, first := 0, true
 	for _, n := range l {
-		if n.GetAConst().GetIsnull() || nullNumber(n, datum.Numeric) {
+		if n.GetAConst().GetIsnull() {
 			continue
 		}
 		if _, ok := literal(n); ok { // a number by what stands beside it
@@ -200,6 +200,10 @@ func (r *rewriter) scaleOf(n *pg.Node) int {
 		switch lastName(x.FuncCall.Funcname) {
 		case "sum", "min", "max", "abs", "first_value", "last_value", "any_value":
 			if len(x.FuncCall.Args) == 1 {
+				return r.scaleOf(x.FuncCall.Args[0])
+			}
+		case "lag", "lead", "nth_value":
+			if len(x.FuncCall.Args) == 1 || len(x.FuncCall.Args) == 2 {
 				return r.scaleOf(x.FuncCall.Args[0])
 			}
 		case "ceil", "ceiling", "floor":
