@@ -54,7 +54,7 @@ func (s *Session) alterCollection(ctx context.Context, node *syntax.AlterCollect
 			return queryplan.Sound(t, nil, written, finder(in))
 		}
 		keys, fill = nil, nil
-		return s.server.catalog.Alter(ctx, in, node, ask)
+		return s.server.catalog.Alter(ctx, in, s.settledActions(in, node), ask)
 	})
 	if err == nil {
 		err = s.prove(ctx, env, keys)

@@ -16,10 +16,11 @@ func TestDatesInTheOrderOfTheSession(t *testing.T) {
 	} {
 		c.want("1\nSELECT 1", sql)
 	}
+	c.run("create table kept (a date default '03/04/2024')")
 	c.run("set datestyle = 'ISO, MDY'")
 	c.want("1\nSELECT 1", "select x.id from d x join (values (1)) v(id) using (id) where x.a = '04/03/2024'")
 	const refused = `0A000 this form of a date is not supported: "04/03/2024"; write the date as YYYY-MM-DD`
-	c.want(refused, "create table e (a date default '04/03/2024')")
+	c.want("2024-04-03\nINSERT 0 1", "insert into kept default values returning a")
 	c.want(refused, "create table e (a date check (a > '04/03/2024'))")
 	c.want(`0A000 the DateStyle "German" is not supported`, "set datestyle = 'German'")
 }
@@ -34,7 +35,23 @@ func TestTimesAtHandInStatements(t *testing.T) {
 	} {
 		c.want("1\nSELECT 1", sql)
 	}
-	c.want(`0A000 this form of a date is not supported: "today"; write the date as YYYY-MM-DD`, "create table e (a date default 'today')")
+	c.run("create table kept (a date default 'today')")
+	c.want("t\nINSERT 0 1", "insert into kept default values returning a = current_date")
 	c.run("create table e (a text default 'today' check (a in ('today', 'now')))")
 	c.want("today\nINSERT 0 1", "insert into e default values returning a")
+}
+
+// What is kept has the times that its maker means, whoever reads it.
+func TestKeptTimesAreTheirMakers(t *testing.T) {
+	c := newFixture(t, startDuck(t)).open()
+	c.run("set timezone = 'America/New_York'")
+	c.run("create table d (id int primary key, a timestamptz default '2024-06-01 00:00', b timestamptz default timestamptz '2024-06-01 00:00', c timestamp default '2024-06-01', t text default '2024-06-01 00:00', l timestamptz[] default '{2024-06-01 00:00}')")
+	c.run("alter table d add column e timestamptz default '2024-06-01 00:00'")
+	c.run("alter table d alter column a set default '2024-07-01 00:00'")
+	c.run("create view v as select timestamptz '2024-06-01 00:00' as k, e > '2024-06-01 03:00' as l, 'x 2024-06-01 00:00' as t, '2024-06-01 00:00' as u from d where a = '2024-07-01 00:00'")
+	c.run("set timezone = 'UTC'")
+	const at = "2024-06-01 04:00:00+00"
+	c.want("2024-07-01 04:00:00+00|"+at+"|2024-06-01 00:00:00|2024-06-01 00:00|{\""+at+"\"}|"+at+"\nINSERT 0 1", "insert into d (id) values (1) returning a, b, c, t, l, e")
+	c.want(at+"|f|x 2024-06-01 00:00|2024-06-01 00:00\nSELECT 1", "select * from v")
+	c.want("1\nSELECT 1", "select count(*) from v x join d on true")
 }

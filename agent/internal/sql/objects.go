@@ -212,6 +212,7 @@ func (s *Session) createTable(ctx context.Context, node *syntax.CreateCollection
 				return nil, err
 			}
 		}
+		node.Columns = s.settledTable(in, node.Columns)
 		next, existed, err = s.server.catalog.Create(ctx, in, &node, s.user, sound(in, &node))
 		return next, err
 	})
