@@ -55,3 +55,14 @@ func TestKeptTimesAreTheirMakers(t *testing.T) {
 	c.want(at+"|f|x 2024-06-01 00:00|2024-06-01 00:00\nSELECT 1", "select * from v")
 	c.want("1\nSELECT 1", "select count(*) from v x join d on true")
 }
+
+// An index has the same rows whoever writes them: its condition says the zone of a time.
+func TestIndexesOfTimesWithZones(t *testing.T) {
+	c := newFixture(t, nil).open()
+	c.run("create table d (id int primary key, v int, k timestamptz, a date)")
+	const refused = "0A000 a time without its time zone is not supported here"
+	c.want(refused, "create index on d (v) where k > '2024-06-01 00:00'")
+	c.want(refused, "create index on d ((k > '2024-06-01 00:00'))")
+	c.want("CREATE INDEX", "create index on d (v) where k > '2024-06-01 00:00+00'")
+	c.want("CREATE INDEX", "create index on d (v) where a > '2024-06-01'")
+}

@@ -100,8 +100,19 @@ func indexExpr(table *catalog.Table, text string, uses *Uses) (Expr, error) {
 
 // CheckIndex refuses an index over what cannot be computed.
 func CheckIndex(x *catalog.Index) error {
-	_, err := entriesOf(x, &Uses{})
-	return err
+	e, err := entriesOf(x, &Uses{})
+	if err != nil {
+		return err
+	}
+	for _, of := range e.exprs {
+		if err := ofOneZone(of); err != nil {
+			return err
+		}
+	}
+	if e.where != nil { // or each session had rows of its own in it
+		return ofOneZone(e.where)
+	}
+	return nil
 }
 
 // Of computes the values of a row's entry; ok is false if it has none.
