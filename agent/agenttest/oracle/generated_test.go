@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -234,47 +233,6 @@ func (d *duel) noteRefusal(reason, statement string) {
 	}
 }
 
-// scans is a line of EXPLAIN that reads a table.
-var scans = regexp.MustCompile(`Scan (using \S+ )?on [a-z]`)
-
-// ofRows reports whether two errors are of rows of tables, of which PostgreSQL's executor tells
-// one by the order in which its plan reads rows and computes their values. What it tells of
-// constants, or without reading a table, has an order that counts: EXPLAIN would fail, too, or
-// reads none.
-func (d *duel) ofRows(want, got *Outcome, statement string) bool {
-	data := func(o *Outcome) bool { return o.ofData() || strings.HasPrefix(o.Code, "23") }
-	if !data(want) || !data(got) {
-		return false
-	}
-	plan, err := d.ask(0, "explain "+statement, "")
-	return err == nil && plan.Code == "" && slices.ContainsFunc(plan.Rows, scans.MatchString)
-}
-
-// eachAlone reports whether there are two failures in a statement, each of which is
-// PostgreSQL's when the other part is taken away: which of them is told first is what
-// PostgreSQL leaves open (its manual, 4.2.14), though it has an order.
-func (d *duel) eachAlone(s grammar.Statement, small *grammar.Node) bool {
-	evaluated := func(o *Outcome) bool { return o.ofData() || slices.Contains([]string{"21", "23", "54"}, o.Code[:2]) }
-	_, f := d.differs(s, small.String())
-	if f == nil || f.kind != codeKind || !evaluated(f.want) || !evaluated(f.got) {
-		return false
-	}
-	alone := map[string]bool{}
-	grammar.Reduce(small, 300, func(statement string) bool {
-		want, err := d.ask(0, statement, s.After)
-		same := err == nil && want.Code != "" && !alone[want.Code]
-		for i := 0; i < len(ways) && same; i++ {
-			got, err := d.ask(i+1, statement, s.After)
-			same = err == nil && got.Code == want.Code
-		}
-		if same {
-			alone[want.Code] = true
-		}
-		return false
-	})
-	return alone[f.want.Code] && alone[f.got.Code]
-}
-
 // run runs a statement, and notes what differs, made small.
 func (d *duel) run(s grammar.Statement) string {
 	kind, f := d.differs(s, s.Node.String())
@@ -289,9 +247,9 @@ func (d *duel) run(s grammar.Statement) string {
 			return now == kind
 		})
 	}
-	if kind == codeKind && d.eachAlone(s, small) {
+	if fair := d.leftOpen(s, small, kind); fair != "" {
 		d.counts[kind]--
-		d.counts[firstKind]++
+		d.counts[fair]++
 		return sameKind
 	}
 	statement := small.String()

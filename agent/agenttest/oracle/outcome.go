@@ -91,6 +91,8 @@ const (
 	failsKind   = "6 an error, answered by PostgreSQL"
 	codeKind    = "7 another SQLSTATE"
 	firstKind   = "8 the other of two errors"
+	// unneededKind is an error in one of the two of an expression that the answer does not need.
+	unneededKind = "9 evaluated or not"
 )
 
 // difference says how got differs from what PostgreSQL gave. Of rough rows the last digits

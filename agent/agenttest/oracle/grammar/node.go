@@ -146,3 +146,19 @@ func (n *Node) shrink(try func() bool) (some bool) {
 	}
 	return false
 }
+
+// Expressions visits the expressions of a statement until one is found, the greatest first.
+// With gives the statement with another text in place of one.
+func Expressions(root *Node, found func(at *Node, with func(text string) string) bool) bool {
+	return !root.walk(func(n *Node) bool {
+		if n.Class == "" || n.Class == "query" || len(n.Simple) == 0 {
+			return true
+		}
+		was := *n
+		return !found(&was, func(text string) string {
+			*n = Node{Text: []string{text}}
+			defer func() { *n = was }()
+			return root.String()
+		})
+	})
+}

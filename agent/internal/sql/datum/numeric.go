@@ -141,7 +141,7 @@ func applyNumericModifier(d Datum, modifier int32) (Datum, error) {
 	}
 	if d.D.Form != apd.Finite {
 		if d.D.Form == apd.Infinite {
-			return Datum{}, numericOverflow(precision, scale)
+			return Datum{}, NumericOverflow(precision, scale)
 		}
 		return d, nil
 	}
@@ -152,7 +152,7 @@ func applyNumericModifier(d Datum, modifier int32) (Datum, error) {
 		return Datum{}, err
 	}
 	if !out.IsZero() && out.NumDigits()+int64(out.Exponent) > precision-int64(scale) {
-		return Datum{}, numericOverflow(precision, scale)
+		return Datum{}, NumericOverflow(precision, scale)
 	}
 	if out != d.D && out.Exponent > 0 {
 		return finishNumeric(out)
@@ -173,7 +173,8 @@ func roundTo(out, in *apd.Decimal, scale int32) error {
 	return nil
 }
 
-func numericOverflow(precision int64, scale int32) *Error {
+// NumericOverflow is the error of a number that a numeric(precision, scale) cannot hold.
+func NumericOverflow(precision int64, scale int32) *Error {
 	e := errorf(codeOutOfRange, "numeric field overflow")
 	e.Detail = "A field with precision " + strconv.FormatInt(precision, 10) + ", scale " + strconv.Itoa(int(scale)) +
 		" must round to an absolute value less than 10^" + strconv.FormatInt(precision-int64(scale), 10) + "."

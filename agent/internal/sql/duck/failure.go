@@ -3,8 +3,10 @@ package duck
 import (
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 
+	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck/frame"
 )
 
@@ -87,6 +89,9 @@ func fromWorker(f *frame.Failure) *Error {
 		return e
 	}
 	text, _, _ := strings.Cut(f.Message, "\n")
+	if m := tooGreat.FindStringSubmatch(text); m != nil {
+		return overflow(m[1], m[2])
+	}
 	for _, p := range phrases {
 		m := p.pattern.FindStringSubmatchIndex(text)
 		if m == nil {
@@ -105,6 +110,21 @@ func fromWorker(f *frame.Failure) *Error {
 	e := byClass(f.Class)
 	e.cause = said(f)
 	return e
+}
+
+// tooGreat is what DuckDB says of a number that a decimal of so many digits cannot hold.
+var tooGreat = regexp.MustCompile(`(?i)(?:Could not cast value .* to|Casting value .* to type) DECIMAL\((\d+), ?(\d+)\)`)
+
+// overflow is the error of a number that a numeric cannot hold; that one of all digits cannot is
+// a bound of the engine.
+func overflow(precision, scale string) *Error {
+	p, _ := strconv.Atoi(precision)
+	s, _ := strconv.Atoi(scale)
+	if p >= frame.MaxDecimalWidth {
+		return byClass(classOutOfRange)
+	}
+	bad := datum.NumericOverflow(int64(p), int32(s)) //nolint:gosec // at most 38
+	return &Error{Code: bad.Code, Message: bad.Message, Detail: bad.Detail}
 }
 
 // said is DuckDB's text: the first line, without the statement below it.

@@ -333,6 +333,13 @@ func isCharacter(to datum.Type, t *pg.TypeName) bool {
 	return (to == datum.Varchar || to == datum.Bpchar) && len(t.Typmods) == 1
 }
 
+// How many digits smallint, integer and bigint have at most.
+const (
+	smallintDigits = 5
+	integerDigits  = 10
+	bigintDigits   = 19
+)
+
 // castNode casts a rewritten expression.
 func castNode(n *pg.Node, from, to datum.Type, mod int32, t *pg.TypeName) (*pg.Node, error) {
 	f, _ := FrameType(to, mod)
@@ -367,6 +374,8 @@ func castNode(n *pg.Node, from, to datum.Type, mod int32, t *pg.TypeName) (*pg.N
 		return nil, unsupported(t.Location, "a cast to a precision of seconds")
 	case to == datum.Numeric && mod >= 4 && (mod-4)>>16&0xffff > 38:
 		return nil, unsupported(t.Location, "numeric of over 38 digits")
+	case to == datum.Numeric && mod < 4 && from.IsInt(): // of no digits behind the point, which the free scale would not say
+		f.Width, f.Scale = bigintDigits, 0
 	}
 	return cast(n, f.SQL()), nil
 }

@@ -409,9 +409,11 @@ func isList(n *pg.Node, t datum.Type) bool { return t.IsArray() || n.GetAArrayEx
 func (r *rewriter) rule(n *pg.Node) (*pg.Node, error) {
 	switch x := n.Node.(type) {
 	case *pg.Node_ColumnRef:
-		if names, _ := fieldNames(x.ColumnRef); len(x.ColumnRef.Fields) > 4 {
+		names, _ := fieldNames(x.ColumnRef)
+		if len(x.ColumnRef.Fields) > 4 {
 			return nil, errorf("42601", x.ColumnRef.Location, "improper qualified name (too many dotted names): %s", strings.Join(names, "."))
 		}
+		r.shadowed(names)
 		columnRef(x.ColumnRef)
 		return n, nil
 	case *pg.Node_ResTarget:

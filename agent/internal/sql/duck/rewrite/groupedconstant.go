@@ -9,9 +9,9 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// groupedConstants has constants that stand among grouping sets be columns of an item of FROM:
-// they are null in the groups of other sets, as is the one column of the result that they are.
-// Constants of the same value elsewhere stay what they are, as in PostgreSQL.
+// groupedConstants has constants and subqueries that stand among grouping sets be columns of an
+// item of FROM: they are null in the groups of other sets, as is the one column of the result that
+// they are. The same elsewhere stay what they are, as in PostgreSQL.
 func (r *rewriter) groupedConstants(s *pg.SelectStmt) error {
 	name := "nd_constants" + strconv.Itoa(len(r.scope.relations))
 	var found []*pg.Node
@@ -27,11 +27,14 @@ func (r *rewriter) groupedConstants(s *pg.SelectStmt) error {
 		if n.GetGroupingSet() != nil {
 			r.eachGrouped(n, func(n *pg.Node) {
 				target, of := r.groupedTarget(s, n)
-				if !constantExpression(of) || givesSet(of) || of == n && n.GetAConst() != nil {
+				constant := constantExpression(of)
+				if !constant && !hasSubquery(of) || givesSet(of) || of == n && n.GetAConst() != nil {
 					return
 				}
 				by := column(of)
-				wrong = cmp.Or(wrong, r.sortedConstant(s, target, of))
+				if constant || !r.ofRows(of) {
+					wrong = cmp.Or(wrong, r.sortedConstant(s, target, of))
+				}
 				sameArgument(s, of, by)
 				if target != nil {
 					target.Name, target.Val = cmp.Or(target.Name, FigureName(target.Val)), clone(by)
@@ -51,6 +54,23 @@ func (r *rewriter) groupedConstants(s *pg.SelectStmt) error {
 		sub.TargetList = append(sub.TargetList, pg.MakeResTargetNodeWithNameAndVal("nd_constant"+strconv.Itoa(i+1), n, -1))
 	}
 	return r.besideRows(s, name, sub, "a constant among grouping sets")
+}
+
+// ofRows reports whether an expression surely names a column of this very query: by an item of
+// FROM that no subquery in it has, too.
+func (r *rewriter) ofRows(n *pg.Node) bool {
+	within, own := map[string]bool{}, false
+	list := pg.MakeListNode([]*pg.Node{n}).ProtoReflect()
+	visit(list, func(n *pg.Node) {
+		within[cmp.Or(n.GetRangeVar().GetAlias().GetAliasname(), n.GetRangeVar().GetRelname())] = true
+	})
+	visit(list, func(n *pg.Node) {
+		if names, _ := fieldNames(&pg.ColumnRef{Fields: n.GetColumnRef().GetFields()}); len(names) > 1 && !within[names[len(names)-2]] {
+			_, _, found := r.scope.own(n.GetColumnRef())
+			own = own || found
+		}
+	})
+	return own
 }
 
 // eachGrouped calls fn with the expressions of a grouping set.
@@ -86,10 +106,10 @@ func (r *rewriter) groupedTarget(s *pg.SelectStmt, n *pg.Node) (*pg.ResTarget, *
 	return nil, n
 }
 
-// sortedConstant refuses to order by a constant among grouping sets, and DISTINCT beside one:
-// PostgreSQL takes all its rows for equal, though it is null in some.
+// sortedConstant refuses to order by a constant among grouping sets, and DISTINCT, EXCEPT and
+// INTERSECT beside one: PostgreSQL takes all its rows for equal, though it is null in some.
 func (r *rewriter) sortedConstant(s *pg.SelectStmt, target *pg.ResTarget, of *pg.Node) error {
-	sorted := len(s.DistinctClause) > 0
+	sorted := len(s.DistinctClause) > 0 || r.subtracted[s]
 	for _, n := range s.SortClause {
 		t, by := r.groupedTarget(s, n.GetSortBy().GetNode())
 		sorted = sorted || t != nil && t == target || proto.Equal(placeless(by), placeless(of))
@@ -97,7 +117,7 @@ func (r *rewriter) sortedConstant(s *pg.SelectStmt, target *pg.ResTarget, of *pg
 	if !sorted {
 		return nil
 	}
-	err := unsupported(0, "ORDER BY or DISTINCT of a constant among grouping sets")
+	err := unsupported(0, "ORDER BY, DISTINCT, EXCEPT or INTERSECT of a constant among grouping sets")
 	err.Hint = "Leave it out, or order in a query around this one."
 	return err
 }

@@ -127,7 +127,8 @@ func (r *rewriter) writesOperator(e *pg.A_Expr) bool {
 		return true
 	case op == "*":
 		left, right := r.scaleOf(e.Lexpr), r.scaleOf(e.Rexpr)
-		return r.writes(e.Lexpr) || r.writes(e.Rexpr) || left >= 0 && right >= 0 && left+right >= frame.NumericScale
+		return r.writes(e.Lexpr) || r.writes(e.Rexpr) || left >= 0 && right >= 0 && left+right >= frame.NumericScale ||
+			r.digitsOf(e.Lexpr)+r.digitsOf(e.Rexpr) > frame.MaxDecimalWidth
 	}
 	return r.writes(e.Lexpr) || r.writes(e.Rexpr)
 }
@@ -196,6 +197,9 @@ func (r *rewriter) scaleOf(n *pg.Node) int {
 		if m := typmod(datum.Numeric, x.TypeCast.TypeName); m >= 4 {
 			return int(m-4) & 0x7ff
 		}
+		if r.typeOf(n) == datum.Numeric && len(x.TypeCast.TypeName.Typmods) == 0 {
+			return r.scaleOf(x.TypeCast.Arg)
+		}
 	case *pg.Node_FuncCall:
 		switch lastName(x.FuncCall.Funcname) {
 		case "sum", "min", "max", "abs", "first_value", "last_value", "any_value":
@@ -222,6 +226,39 @@ func (r *rewriter) scaleOf(n *pg.Node) int {
 		return r.scaleOfOperator(x.AExpr)
 	}
 	return -1
+}
+
+// digitsOf is how many digits a number that is no text has at most, if all of its scale count.
+func (r *rewriter) digitsOf(n *pg.Node) int {
+	if v, ok := r.constantValue(n); ok && v.Type == datum.Numeric && !v.Null && v.D != nil && v.D.Form == apd.Finite {
+		return int(v.D.NumDigits()) + max(int(v.D.Exponent), 0)
+	}
+	switch r.typeOf(n) {
+	case datum.Int2:
+		return smallintDigits
+	case datum.Int4:
+		return integerDigits
+	case datum.Int8:
+		return bigintDigits
+	}
+	switch x := n.GetNode().(type) {
+	case *pg.Node_ColumnRef:
+		if c, ok := r.scope.find(x.ColumnRef); ok && c.typ == datum.Numeric && c.scan != nil && c.modifier >= 4 {
+			return int(c.modifier-4) >> 16
+		}
+	case *pg.Node_TypeCast:
+		if m := typmod(datum.Numeric, x.TypeCast.TypeName); m >= 4 {
+			return int(m-4) >> 16
+		}
+		if r.typeOf(n) == datum.Numeric && r.typeOf(x.TypeCast.Arg).IsInt() {
+			return r.digitsOf(x.TypeCast.Arg)
+		}
+	case *pg.Node_AExpr:
+		if e := x.AExpr; e.Kind == pg.A_Expr_Kind_AEXPR_OP && lastName(e.Name) == "*" && e.Lexpr != nil {
+			return r.digitsOf(e.Lexpr) + r.digitsOf(e.Rexpr)
+		}
+	}
+	return 0 // not known: the engine says if they are too many
 }
 
 func (r *rewriter) scaleOfOperator(e *pg.A_Expr) int {

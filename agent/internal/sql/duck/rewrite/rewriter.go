@@ -49,6 +49,10 @@ type rewriter struct {
 	// seeds are told the columns of the first part of a recursive query: the second knows
 	// them by its name.
 	seeds map[*pg.SelectStmt]func(columns)
+	// shadows are names of tables that are also those of columns of queries within.
+	shadows map[string]bool
+	// subtracted are the sides of EXCEPT and INTERSECT.
+	subtracted map[*pg.SelectStmt]bool
 	// merged are the columns that joins make of two each.
 	merged map[*pg.JoinExpr][]string
 	// givesText are subqueries of one value that turned out to give a text.
@@ -197,6 +201,9 @@ func names(c columns) []*pg.Node {
 }
 
 func (r *rewriter) setOperation(s *pg.SelectStmt) (columns, error) {
+	if s.Op > pg.SetOperation_SETOP_UNION || r.subtracted[s] {
+		r.subtracted[s.Larg], r.subtracted[s.Rarg] = true, true
+	}
 	left, right, err := r.sides(s)
 	if err != nil {
 		return columns{}, err

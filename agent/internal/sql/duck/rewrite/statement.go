@@ -69,7 +69,7 @@ func Rewrite(in Input) (*Statement, error) {
 	if err := expandRows(tree); err != nil {
 		return nil, err
 	}
-	r := &rewriter{in: in, trials: new(int), made: map[*pg.Node]bool{}, givesText: map[*pg.Node]bool{}, textual: map[*pg.Node]bool{}, digitless: map[*pg.Node]bool{}, derived: map[*pg.SelectStmt]bool{}, mayWrite: true, tries: (*rewriter).query, params: append([]datum.Type(nil), in.ParamTypes...)}
+	r := &rewriter{in: in, trials: new(int), made: map[*pg.Node]bool{}, givesText: map[*pg.Node]bool{}, textual: map[*pg.Node]bool{}, digitless: map[*pg.Node]bool{}, derived: map[*pg.SelectStmt]bool{}, subtracted: map[*pg.SelectStmt]bool{}, shadows: map[string]bool{}, mayWrite: true, tries: (*rewriter).query, params: append([]datum.Type(nil), in.ParamTypes...)}
 	r.castCalls(tree.ProtoReflect())
 	r.hidden = namesIn(tree)
 	streams := tree.Op == pg.SetOperation_SETOP_NONE && len(tree.FromClause) > 0 && len(tree.SortClause)+len(tree.GroupClause)+len(tree.DistinctClause)+len(tree.WindowClause) == 0 &&
@@ -87,6 +87,7 @@ func Rewrite(in Input) (*Statement, error) {
 	}
 	keepOrder(tree)
 	r.apart(tree)
+	r.unshadow(tree)
 	if r.usesNow {
 		r.nowNumber()
 	}
