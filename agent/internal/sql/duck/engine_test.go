@@ -278,6 +278,23 @@ func TestKilledWorker(t *testing.T) {
 	n.check(t, e)
 }
 
+// TestUnplannedForm has the engine's planner give up inside: the statement is refused, and the
+// worker stays for others.
+func TestUnplannedForm(t *testing.T) {
+	e := open(t, Config{})
+	n := newNumbers(10)
+	const text = `SELECT v FROM numbers GROUP BY v HAVING
+		(SELECT every(numbers.v = ANY (string_to_array(numbers.v, ','))) FROM numbers a JOIN numbers b ON a.id = b.id)`
+	pid := e.Status().PID
+	if _, err := n.run(t.Context(), e, text, nil); code(err) != "0A000" {
+		t.Errorf("%v, want 0A000", err)
+	}
+	n.check(t, e)
+	if s := e.Status(); s.PID != pid || s.Restarts != 0 {
+		t.Errorf("the worker was started again: %+v", s)
+	}
+}
+
 // TestLongValues asks for texts that are longer than the limit, known before and
 // after they are made.
 func TestLongValues(t *testing.T) {

@@ -23,7 +23,7 @@ func (r *rewriter) expanded(e *pg.A_Expr) (*pg.Node, error) {
 	case pg.A_Expr_Kind_AEXPR_OP_ANY, pg.A_Expr_Kind_AEXPR_OP_ALL:
 		elements, ok := r.elements(e.Rexpr)
 		if !ok || len(elements) == 0 || len(elements) > maxChain || !compares(lastName(e.Name)) ||
-			!hasWindow(e.Rexpr) && !r.comparedElsewhere(append([]*pg.Node{e.Lexpr}, elements...)) { // an array of windows the engine cannot look into
+			!hasWindow(e.Rexpr) && !r.comparedElsewhere(append([]*pg.Node{e.Lexpr}, elements...)) && !r.ofOneRow(e.Lexpr, elements) { // an array of windows the engine cannot look into
 			return nil, nil
 		}
 		kind, each := pg.BoolExprType_OR_EXPR, make([]*pg.Node, len(elements))
@@ -41,6 +41,18 @@ func (r *rewriter) expanded(e *pg.A_Expr) (*pg.Node, error) {
 	default:
 	}
 	return nil, nil
+}
+
+// ofOneRow reports whether elements of one type are computed of columns: the engine would have
+// a subquery of them, which it has not in each place where a comparison may stand.
+func (r *rewriter) ofOneRow(x *pg.Node, elements []*pg.Node) bool {
+	t := r.typeOf(x)
+	for _, e := range elements {
+		if _, isText := literal(e); !isText && r.typeOf(e) != t && !(r.typeOf(e).IsInt() && t.IsInt()) || hasSubquery(e) {
+			return false
+		}
+	}
+	return t != datum.Unknown && !hasSubquery(x) && slices.ContainsFunc(elements, func(e *pg.Node) bool { return !constantExpression(e) })
 }
 
 // comparedElsewhere reports whether some of what is compared with each other is of a type whose

@@ -135,7 +135,8 @@ func prepareFailure(message string) error {
 	for prefix, class := range map[string]bind.ErrorType{
 		"Binder Error": bind.ErrorTypeBinder, "Catalog Error": bind.ErrorTypeCatalog, "Parser Error": bind.ErrorTypeParser,
 		"Conversion Error": bind.ErrorTypeConversion, "Out of Range Error": bind.ErrorTypeOutOfRange,
-		"Out of Memory Error": bind.ErrorTypeOutOfMemory, "INTERNAL Error": bind.ErrorTypeInternal, "FATAL Error": bind.ErrorTypeFatal,
+		"Out of Memory Error": bind.ErrorTypeOutOfMemory, "FATAL Error": bind.ErrorTypeFatal,
+		"INTERNAL Error":        bind.ErrorTypeNotImplemented, // its planner met a form that it cannot plan: nothing has run
 		"Not implemented Error": bind.ErrorTypeNotImplemented, "Invalid Input Error": bind.ErrorTypeInvalidInput,
 		"INTERRUPT Error": bind.ErrorTypeInterrupt, "Mismatch Type Error": bind.ErrorTypeMismatchType,
 	} {
