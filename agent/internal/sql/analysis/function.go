@@ -190,6 +190,7 @@ func (a *analysis) finish(f *pg.FuncCall, list []*function, fn *function, e *exp
 	case f.Over == nil && kind == 'w':
 		a.refuse("42P20", f.Location, "window function %s requires an OVER clause", name)
 	case f.Over != nil:
+		a.besideOver(f, name)
 		a.window(f, e, args)
 	case kind == 'a':
 		a.aggregate(f, fn, e, args, filter)
@@ -197,6 +198,18 @@ func (a *analysis) finish(f *pg.FuncCall, list []*function, fn *function, e *exp
 		e.at = leftmost(e.at, args...)
 	}
 	return e
+}
+
+// besideOver refuses what PostgreSQL has not of aggregates over windows.
+func (a *analysis) besideOver(f *pg.FuncCall, name string) {
+	switch {
+	case f.AggWithinGroup:
+		a.refuse("0A000", f.Location, "OVER is not supported for ordered-set aggregate %s", name)
+	case f.AggDistinct:
+		a.refuse("0A000", f.Location, "DISTINCT is not implemented for window functions")
+	case len(f.AggOrder) > 0:
+		a.refuse("0A000", f.Location, "aggregate ORDER BY is not implemented for window functions")
+	}
 }
 
 // window is a call with OVER.

@@ -92,7 +92,7 @@ func (p *prepared) addTable(scan *rewrite.Scan) error {
 		if !ok {
 			return &Error{Code: "0A000", Message: fmt.Sprintf("column %q has the type %s, which queries do not support", c.Name, c.Type.SQLName())}
 		}
-		shape.Columns = append(shape.Columns, frame.Field{Name: c.Name, Type: t})
+		shape.Columns = append(shape.Columns, frame.Field{Name: frame.Spelled(c.Name), Type: t})
 		types = append(types, t)
 	}
 	p.tables = append(p.tables, shape)
@@ -212,7 +212,7 @@ func (p *prepared) lostType(i int) bool {
 }
 
 func (p *prepared) describeColumn(i int, f frame.Field) error {
-	c := Column{Name: rewrite.OriginalName(f.Name), Type: columnar.TypeOf(f.Type), Modifier: -1}
+	c := Column{Name: frame.Unspelled(f.Name), Type: columnar.TypeOf(f.Type), Modifier: -1}
 	d := columnar.Decoder{Type: c.Type}
 	if len(p.rewrite.Columns) == len(p.columns) {
 		origin := p.rewrite.Columns[i]

@@ -48,7 +48,10 @@ func (r *rewriter) expanded(e *pg.A_Expr) (*pg.Node, error) {
 func (r *rewriter) ofOneRow(x *pg.Node, elements []*pg.Node) bool {
 	t := r.typeOf(x)
 	for _, e := range elements {
-		if _, isText := literal(e); !isText && r.typeOf(e) != t && !(r.typeOf(e).IsInt() && t.IsInt()) || hasSubquery(e) {
+		if _, isText := literal(e); isText || e.GetAConst().GetIsnull() {
+			continue
+		}
+		if r.typeOf(e) != t && !(r.typeOf(e).IsInt() && t.IsInt()) || hasSubquery(e) {
 			return false
 		}
 	}

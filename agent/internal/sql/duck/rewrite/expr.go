@@ -445,7 +445,6 @@ func (r *rewriter) rule(n *pg.Node) (*pg.Node, error) {
 		}
 		return n, nil
 	case *pg.Node_WindowDef:
-		x.WindowDef.Name, x.WindowDef.Refname = ident(x.WindowDef.Name), ident(x.WindowDef.Refname)
 		return n, nil
 	case *pg.Node_SortBy:
 		if len(x.SortBy.UseOp) > 0 {

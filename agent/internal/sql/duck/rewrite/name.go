@@ -6,34 +6,11 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
+	"github.com/nodedb/nodedb/agent/internal/sql/duck/frame"
 )
 
-// reserved are DuckDB's reserved words that PostgreSQL's deparser does not quote.
-// Spelled with a capital they are quoted, and DuckDB does not mind the case.
-func reserved(name string) bool {
-	switch name {
-	case "anti", "asof", "at", "by", "columns", "describe", "generated", "glob", "grouping_id", "lambda", "map", "pivot",
-		"pivot_longer", "pivot_wider", "positional", "qualify", "semi", "show", "struct", "summarize", "try_cast", "unpack", "unpivot":
-		return true
-	}
-	return false
-}
-
-// ident is the spelling of an identifier for DuckDB.
-func ident(name string) string {
-	if reserved(name) {
-		return strings.ToUpper(name[:1]) + name[1:]
-	}
-	return name
-}
-
-// OriginalName undoes the spelling that a reserved word was given.
-func OriginalName(name string) string {
-	if l := strings.ToLower(name); l != name && reserved(l) && ident(l) == name {
-		return l
-	}
-	return name
-}
+// Ident is the spelling of an identifier for DuckDB. It is spelled once.
+func ident(name string) string { return frame.Spelled(name) }
 
 func quoteNames(l []*pg.Node) {
 	for _, n := range l {
@@ -119,7 +96,7 @@ func figureSubLink(s *pg.SubLink) (string, int) {
 		if sub != nil && len(sub.TargetList) > 0 {
 			t := sub.TargetList[0].GetResTarget()
 			if t.GetName() != "" {
-				return OriginalName(t.Name), 2
+				return frame.Unspelled(t.Name), 2
 			}
 			return figure(t.GetVal())
 		}

@@ -9,6 +9,9 @@ import (
 // query around it, which is what PostgreSQL means. Tables whose names are so shadowed have
 // others in the statement that the engine runs.
 
+// otherName begins the name that a shadowed table has.
+const otherName = "nd_of_"
+
 // shadowed notes that a name of a table in a query around this one is also that of a column here.
 func (r *rewriter) shadowed(names []string) {
 	if len(names) < 2 {
@@ -38,7 +41,7 @@ func (r *rewriter) unshadow(tree *pg.SelectStmt) {
 	}
 	alias := func(a *pg.Alias) {
 		if a != nil && r.shadows[a.Aliasname] {
-			a.Aliasname = ident("nd_of_" + a.Aliasname)
+			a.Aliasname = otherName + a.Aliasname
 		}
 	}
 	var look func(m protoreflect.Message)
@@ -54,7 +57,7 @@ func (r *rewriter) unshadow(tree *pg.SelectStmt) {
 		case *pg.ColumnRef:
 			if at := len(x.Fields) - 2; at >= 0 {
 				if name := x.Fields[at].GetString_(); r.shadows[name.GetSval()] {
-					x.Fields = []*pg.Node{str(ident("nd_of_" + name.Sval)), x.Fields[at+1]}
+					x.Fields = []*pg.Node{str(otherName + name.Sval), x.Fields[at+1]}
 				}
 			}
 		}

@@ -32,6 +32,7 @@ func (r *rewriter) spell(m protoreflect.Message) {
 	}
 	children(m, r.spell)
 	if w, ok := m.Interface().(*pg.WindowDef); ok {
+		w.Name, w.Refname = windowName(w.Name), windowName(w.Refname)
 		r.spellFrame(w)
 		return
 	}

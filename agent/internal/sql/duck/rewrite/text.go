@@ -191,7 +191,7 @@ func (r *rewriter) named(n *pg.Node) func(*pg.Node) *pg.Node {
 		out := n
 		var err error
 		if rel != nil {
-			if slices.ContainsFunc(rel.columns, func(c column) bool { return !c.hidden && c.losesScales() }) {
+			if slices.ContainsFunc(rel.columns, func(c column) bool { return !c.hidden && c.typ == datum.Numeric|datum.Array && c.modifier < 0 }) {
 				r.refuse(manyScaled("json"))
 			}
 			out, err = r.namedRow(n, rel)
@@ -233,7 +233,7 @@ func (r *rewriter) namedRow(n *pg.Node, rel *relation) (*pg.Node, error) {
 		if c.hidden || !c.typ.Elem().IsEnum() && !c.typ.IsComposite() {
 			continue
 		}
-		value := call("struct_extract", clone(n), text(c.name))
+		value := call("struct_extract", clone(n), text(ident(c.name)))
 		var err error
 		if c.typ.IsComposite() {
 			value = r.compositeJSON(value, c.typ)
@@ -243,7 +243,7 @@ func (r *rewriter) namedRow(n *pg.Node, rel *relation) (*pg.Node, error) {
 		if err != nil {
 			return nil, err
 		}
-		update = append(update, &pg.Node{Node: &pg.Node_NamedArgExpr{NamedArgExpr: &pg.NamedArgExpr{Name: c.name, Arg: value, Argnumber: -1, Location: -1}}})
+		update = append(update, &pg.Node{Node: &pg.Node_NamedArgExpr{NamedArgExpr: &pg.NamedArgExpr{Name: ident(c.name), Arg: value, Argnumber: -1, Location: -1}}})
 	}
 	if len(update) == 1 {
 		return n, nil

@@ -1,6 +1,8 @@
 package rewrite
 
 import (
+	"encoding/hex"
+
 	"github.com/cockroachdb/apd/v3"
 	pg "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
@@ -120,4 +122,13 @@ func hasWindow(n *pg.Node) bool {
 		visit(n.ProtoReflect(), func(n *pg.Node) { found = found || n.GetFuncCall().GetOver() != nil })
 	}
 	return found
+}
+
+// windowName is the name of a window for DuckDB, of letters and digits alone: the deparser
+// quotes no names of windows.
+func windowName(name string) string {
+	if name == "" {
+		return ""
+	}
+	return "nd_w" + hex.EncodeToString([]byte(name))
 }

@@ -64,7 +64,7 @@ func structReader(t bind.LogicalType, m *frame.Meaning, zone *time.Location) (*r
 		if err != nil {
 			return nil, err
 		}
-		r.fields = append(r.fields, fieldReader{bind.StructTypeChildName(t, bind.IdxT(i)), *f})
+		r.fields = append(r.fields, fieldReader{frame.Unspelled(bind.StructTypeChildName(t, bind.IdxT(i))), *f})
 	}
 	return r, nil
 }
