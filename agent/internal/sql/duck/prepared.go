@@ -158,6 +158,9 @@ func (p *prepared) ask(ctx context.Context) (d *frame.Description, err error) {
 		if !ok {
 			return nil, &Error{Code: "0A000", Message: fmt.Sprintf("parameter $%d has the type %s, which queries do not support", i+1, t.SQLName())}
 		}
+		if p.rewrite.ListOfTexts(i + 1) {
+			f = frame.Type{Kind: frame.Text, List: true}
+		}
 		p.frames[i] = f
 	}
 	if p.rewrite.Now > 0 {

@@ -266,7 +266,7 @@ func (r *rewriter) listsTexts(s *pg.SelectStmt, n *pg.Node) bool {
 		elements = f.Args
 	}
 	ordered := slices.ContainsFunc(s.SortClause, func(n *pg.Node) bool { return n.GetSortBy().GetNode().GetColumnRef() == nil })
-	if s != r.top || len(s.DistinctClause) > 0 || ordered || r.typeOf(n) != datum.Numeric|datum.Array || !r.writesOneOf(elements) {
+	if s != r.top || len(s.DistinctClause) > 0 || ordered || r.typeOf(n) != numericList || !r.writesOneOf(elements) && !r.losesDigits(n) {
 		return false
 	}
 	r.takesText(n)
@@ -280,7 +280,7 @@ func (r *rewriter) keepsDigits(f *pg.FuncCall, name string) error {
 		return nil
 	}
 	for _, a := range f.Args {
-		if r.manyScales(a) {
+		if r.manyScales(a) && (name != "unnest" || !r.losesDigits(a)) {
 			return manyScaled(name)
 		}
 	}
@@ -300,7 +300,7 @@ func manyScaled(of string) error {
 
 // manyScales reports whether an array has numerics of several scales.
 func (r *rewriter) manyScales(n *pg.Node) bool {
-	if r.typeOf(n) != datum.Numeric|datum.Array {
+	if r.typeOf(n) != numericList {
 		return false
 	}
 	switch x := n.GetNode().(type) {
@@ -309,12 +309,12 @@ func (r *rewriter) manyScales(n *pg.Node) bool {
 	case *pg.Node_FuncCall:
 		return lastName(x.FuncCall.Funcname) == "array_agg" && len(x.FuncCall.Args) == 1 && r.writesOneOf(x.FuncCall.Args)
 	}
-	return false
+	return r.losesDigits(n)
 }
 
 // textList is an array that listsTexts has said so of; nil: it is none.
 func (r *rewriter) textList(n *pg.Node) finish {
-	if !r.textual[n] || r.typeOf(n) != datum.Numeric|datum.Array {
+	if !r.textual[n] || r.typeOf(n) != numericList {
 		return nil
 	}
 	list := func(n *pg.Node) []*pg.Node {
@@ -351,7 +351,7 @@ func inOrder(f *pg.FuncCall) {
 // losesScales reports whether a column is an array of numerics that the engine has with one
 // scale, where PostgreSQL has several.
 func (c *column) losesScales() bool {
-	return c.typ == datum.Numeric|datum.Array && c.modifier < 0 && (c.scan != nil || c.lossy)
+	return c.typ == numericList && c.modifier < 0 && (c.scan != nil || c.lossy)
 }
 
 // listsKeepDigits refuses a column of numerics in arrays which have scales of their own where
@@ -359,6 +359,8 @@ func (c *column) losesScales() bool {
 // at their ends.
 func (r *rewriter) listsKeepDigits(n *pg.Node) error {
 	switch x := n.GetNode().(type) {
+	case *pg.Node_TypeCast, *pg.Node_ParamRef:
+		return r.digitsSeen(n)
 	case *pg.Node_ColumnRef:
 		c, ok := r.scope.find(x.ColumnRef)
 		if !ok || r.digitless[n] || x.ColumnRef.Location == syntax.AsStored || !c.losesScales() {
@@ -375,7 +377,7 @@ func (r *rewriter) listsKeepDigits(n *pg.Node) error {
 			return manyScaled("ARRAY(SELECT ...)")
 		}
 	case *pg.Node_ResTarget:
-		if r.scope.derived && x.ResTarget.Val.GetColumnRef() != nil {
+		if r.scope.derived && (x.ResTarget.Val.GetColumnRef() != nil || r.losesDigits(x.ResTarget.Val)) {
 			r.digitless[x.ResTarget.Val] = true // whoever names the column sees it
 		}
 	case *pg.Node_NullTest:

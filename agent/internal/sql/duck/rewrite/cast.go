@@ -15,7 +15,10 @@ import (
 type finish func(*pg.Node) (*pg.Node, error)
 
 // beforeCast finds what a cast becomes.
-func (r *rewriter) beforeCast(t *pg.TypeCast) (finish, error) {
+func (r *rewriter) beforeCast(n *pg.Node, t *pg.TypeCast) (finish, error) {
+	if after := r.castList(n); after != nil {
+		return after, nil
+	}
 	if err := badModifiers(t.TypeName); err != nil {
 		return nil, err
 	}

@@ -118,7 +118,7 @@ func (r *rewriter) beforeField(n *pg.Node, a *pg.A_Indirection) (ok bool, after 
 		return true, after, err
 	}
 	n.Node = out.Node
-	after, err = r.beforeCast(n.GetTypeCast())
+	after, err = r.beforeCast(n, n.GetTypeCast())
 	return true, after, err
 }
 

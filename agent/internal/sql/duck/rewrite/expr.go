@@ -63,7 +63,7 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 		return r.beforeCall(n, x.FuncCall)
 	case *pg.Node_TypeCast:
 		r.accepts = r.textual[n]
-		return r.beforeCast(x.TypeCast)
+		return r.beforeCast(n, x.TypeCast)
 	case *pg.Node_SortBy:
 		return r.beforeSort(x.SortBy)
 	case *pg.Node_WindowDef:

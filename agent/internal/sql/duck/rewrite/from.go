@@ -271,7 +271,7 @@ func (r *rewriter) tableFunction(n *pg.Node, rf *pg.RangeFunction) (*pg.Node, *r
 	case make == nil:
 		return r.scalarInFrom(item[0], rf)
 	}
-	if name == "unnest" && len(f.Args) > 1 {
+	if name == "unnest" && (len(f.Args) > 1 || rf.Ordinality && hasParam(f)) {
 		return r.unnestSeveral(f, rf)
 	}
 	r.infer(item[0])
@@ -279,6 +279,12 @@ func (r *rewriter) tableFunction(n *pg.Node, rf *pg.RangeFunction) (*pg.Node, *r
 		return nil, nil, err
 	}
 	typ := r.functionType(f)
+	written := false
+	if name == "unnest" {
+		if list := r.textElements(f.Args[0]); list != nil {
+			f.Args[0], written = list, true
+		}
+	}
 	if err := r.list(f.Args); err != nil {
 		return nil, nil, err
 	}
@@ -302,6 +308,7 @@ func (r *rewriter) tableFunction(n *pg.Node, rf *pg.RangeFunction) (*pg.Node, *r
 	nameColumns(rf, name, cols)
 	rel := rowsOf(rf, typ, len(cols))
 	rel.scalar = len(rel.columns) == 1 && !rf.Ordinality
+	rel.columns[0].text = written
 	if sub := n.GetRangeSubselect(); sub != nil {
 		sub.Alias = rf.Alias
 	}
@@ -328,13 +335,20 @@ func rowsOf(rf *pg.RangeFunction, typ datum.Type, columns int) *relation {
 // filled up with nulls to the longest, as there.
 func (r *rewriter) unnestSeveral(f *pg.FuncCall, rf *pg.RangeFunction) (*pg.Node, *relation, error) {
 	rel := &relation{known: true, name: "unnest"}
-	for _, a := range f.Args {
-		rel.columns = append(rel.columns, column{name: "unnest", typ: r.typeOf(a).Elem()})
+	for i, a := range f.Args {
+		c := column{name: "unnest", typ: r.typeOf(a).Elem()}
+		if list := r.textElements(a); list != nil {
+			f.Args[i], c.text = list, true
+		}
+		rel.columns = append(rel.columns, c)
+	}
+	if len(f.Args) == 1 && rf.Alias != nil {
+		rel.columns[0].name = rf.Alias.Aliasname
 	}
 	if err := r.list(f.Args); err != nil {
 		return nil, nil, err
 	}
-	return beside(rel, f.Args, rf), rel, nil
+	return r.beside(rel, f.Args, rf), rel, nil
 }
 
 // eachMember makes FROM jsonb_each(j) a subquery of its keys and its values.
@@ -357,7 +371,7 @@ func (r *rewriter) eachMember(f *pg.FuncCall, rf *pg.RangeFunction) (*pg.Node, *
 		g := jsonb.Named(of)[0]
 		arrays[i] = call(g.EngineName(1), jsonArgument(datum.JSONB, clone(f.Args[0])))
 	}
-	return beside(rel, arrays, rf), rel, nil
+	return r.beside(rel, arrays, rf), rel, nil
 }
 
 // eachWritten is eachMember of a json: its values keep their writing.
@@ -383,7 +397,7 @@ func (r *rewriter) eachWritten(f *pg.FuncCall, rf *pg.RangeFunction) (*pg.Node, 
 	if typ == datum.JSON {
 		arrays[1] = cast(arrays[1], "JSON[]")
 	}
-	return beside(rel, arrays, rf), rel, nil
+	return r.beside(rel, arrays, rf), rel, nil
 }
 
 // eachOption makes FROM pg_options_to_table(a) a subquery of the names and the values of
@@ -397,16 +411,16 @@ func (r *rewriter) eachOption(f *pg.FuncCall, rf *pg.RangeFunction) (*pg.Node, *
 	}
 	rel := &relation{known: true, name: "pg_options_to_table", columns: []column{{name: "option_name", typ: datum.Text}, {name: "option_value", typ: datum.Text}}}
 	names, values := call("nd_option_names", f.Args[0]), call("nd_option_values", clone(f.Args[0]))
-	return beside(rel, []*pg.Node{names, values}, rf), rel, nil
+	return r.beside(rel, []*pg.Node{names, values}, rf), rel, nil
 }
 
 // beside makes a subquery of the elements of arrays beside each other, and fills rel.
-func beside(rel *relation, arrays []*pg.Node, rf *pg.RangeFunction) *pg.Node {
+func (r *rewriter) beside(rel *relation, arrays []*pg.Node, rf *pg.RangeFunction) *pg.Node {
 	sub := &pg.SelectStmt{LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE}
 	var lengths []*pg.Node
 	for _, a := range arrays {
 		sub.TargetList = append(sub.TargetList, pg.MakeResTargetNodeWithVal(call("unnest", a), -1))
-		lengths = append(lengths, call("len", clone(a)))
+		lengths = append(lengths, call("nd_length", r.again(a)))
 	}
 	if rf.Ordinality {
 		rel.columns = append(rel.columns, column{name: "ordinality", typ: datum.Int8})

@@ -81,6 +81,9 @@ func (r *rewriter) writesCall(f *pg.FuncCall) bool {
 		}
 		return r.writes(f.Args[0])
 	}
+	if r.unnestedTexts(f) != nil {
+		return true
+	}
 	if name == "avg" && len(f.Args) == 1 && (f.Over != nil || f.AggDistinct) {
 		t := r.typeOf(f.Args[0])
 		return t.IsInt() || t == datum.Numeric

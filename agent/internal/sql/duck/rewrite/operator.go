@@ -255,8 +255,15 @@ const maxArrayExpr = 1 << 16
 // again is a copy of what is rewritten; its parameters are parameters, too.
 func (r *rewriter) again(n *pg.Node) *pg.Node {
 	out := clone(n)
+	texts := map[int32]bool{}
+	visit(pg.MakeListNode([]*pg.Node{n}).ProtoReflect(), func(n *pg.Node) {
+		if p := n.GetParamRef(); p != nil && r.textual[n] {
+			texts[p.Number] = true
+		}
+	})
 	visit(pg.MakeListNode([]*pg.Node{out}).ProtoReflect(), func(n *pg.Node) {
 		if p := n.GetParamRef(); p != nil {
+			r.textual[n] = texts[p.Number]
 			r.paramRefs = append(r.paramRefs, n)
 			if p.Number == 0 {
 				r.nowRefs = append(r.nowRefs, p)

@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"sync"
 
@@ -46,12 +47,16 @@ type Statement struct {
 	mu     sync.Mutex
 	tree   *pg.ParseResult
 	params []param
+	// textLists are the numbers of parameters that are arrays of texts.
+	textLists []int
 }
 
 // param is a place in the tree where a parameter stands.
 type param struct {
 	node *pg.Node
 	ref  *pg.ParamRef
+	// list says that it is an array of numerics, texts that it is one of texts here.
+	list, texts bool
 }
 
 // parserVersion is that of PostgreSQL's parser; the deparser checks it.
@@ -97,7 +102,12 @@ func Rewrite(in Input) (*Statement, error) {
 		tree: &pg.ParseResult{Version: parserVersion, Stmts: []*pg.RawStmt{{Stmt: selectNode(tree)}}},
 	}
 	for _, n := range r.paramRefs {
-		s.params = append(s.params, param{node: n, ref: n.GetParamRef()})
+		number := int(n.GetParamRef().GetNumber())
+		p := param{node: n, ref: n.GetParamRef(), list: number <= len(r.params) && r.params[number-1] == numericList}
+		if p.texts = p.list && r.textual[n]; p.texts {
+			s.textLists = append(s.textLists, number)
+		}
+		s.params = append(s.params, p)
 	}
 	if r.records != nil && !columns.known {
 		return nil, refuseRow()
@@ -191,9 +201,17 @@ func (s *Statement) SQLWithValues(types []string, values []datum.Datum) (sql str
 	return sql, rest, err
 }
 
+// ListOfTexts reports whether parameter n is an array of numerics that is given as one of texts.
+func (s *Statement) ListOfTexts(n int) bool { return slices.Contains(s.textLists, n) }
+
 // put makes the parameter's node the one with a number, cast to a type unless it is "".
 func (p *param) put(number int32, typ string) {
 	ref := &pg.Node_ParamRef{ParamRef: &pg.ParamRef{Number: number, Location: -1}}
+	if p.texts {
+		typ = "VARCHAR[]"
+	} else if p.list {
+		typ = numericType(-1).SQL() + "[]"
+	}
 	if p.node.Node = ref; typ != "" {
 		p.node.Node = &pg.Node_TypeCast{TypeCast: &pg.TypeCast{Arg: &pg.Node{Node: ref}, TypeName: duckType(typ)}}
 	}

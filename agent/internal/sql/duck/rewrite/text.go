@@ -191,7 +191,7 @@ func (r *rewriter) named(n *pg.Node) func(*pg.Node) *pg.Node {
 		out := n
 		var err error
 		if rel != nil {
-			if slices.ContainsFunc(rel.columns, func(c column) bool { return !c.hidden && c.typ == datum.Numeric|datum.Array && c.modifier < 0 }) {
+			if slices.ContainsFunc(rel.columns, func(c column) bool { return !c.hidden && c.typ == numericList && c.modifier < 0 }) {
 				r.refuse(manyScaled("json"))
 			}
 			out, err = r.namedRow(n, rel)

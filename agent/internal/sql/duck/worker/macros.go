@@ -47,12 +47,14 @@ func macros() []string {
 		`nd_labeled(a, keys, names, wrong) AS list_transform(a, lambda v: CASE WHEN v IS NOT NULL THEN
 			coalesce(keys[list_position(names, v)], CAST(error(concat(wrong, '"', v, '"')) AS BLOB)) END)`,
 		`nd_labels(a, keys, names) AS list_transform(a, lambda v: names[list_position(keys, v)])`,
-		`nd_array_length(a) AS CAST(nullif(len(a), 0) AS INTEGER)`,
+		// len has no type while its argument is a parameter.
+		`nd_length(a) AS list_aggregate(list_transform(a, lambda e: 1), 'count')`,
+		`nd_array_length(a) AS CAST(nullif(nd_length(a), 0) AS INTEGER)`,
 		`nd_array_remove(a, x) AS list_transform([{'a': a, 'x': x}], lambda p: list_filter(p.a, lambda e: e IS DISTINCT FROM p.x))[1]`,
 		`nd_option_names(a) AS list_transform(CAST(a AS VARCHAR[]), lambda o: split_part(o, '=', 1))`,
 		`nd_option_values(a) AS list_transform(CAST(a AS VARCHAR[]), lambda o: CASE WHEN contains(o, '=') THEN substring(o, strpos(o, '=') + 1) END)`,
 		`nd_expand_array(a) AS list_transform(a, lambda v, i: {'x': v, 'n': i})`,
-		`nd_subscripts(a, d) AS CASE WHEN d = 1 THEN CAST(generate_series(1, len(a)) AS INTEGER[]) END`,
+		`nd_subscripts(a, d) AS CASE WHEN d = 1 THEN CAST(generate_series(1, nd_length(a)) AS INTEGER[]) END`,
 		`nd_vector_subscripts(a, d) AS CASE WHEN d = 1 THEN CAST(generate_series(0, len(a) - 1) AS INTEGER[]) END`,
 		// A null is in no array, not even in one with nulls.
 		`nd_list_contains(a, b) AS list_transform([{'a': a, 'b': b}], lambda p: CASE WHEN p.a IS NOT NULL AND p.b IS NOT NULL THEN
