@@ -17,24 +17,26 @@ func keepTurns(s *pg.SelectStmt) {
 		return
 	}
 	item := s.FromClause[0]
+	query := item.GetRangeSubselect().GetSubquery().GetSelectStmt()
 	if name := item.GetRangeVar(); name != nil && name.Schemaname == "" && !s.GetWithClause().GetRecursive() {
+		if name.Alias == nil {
+			name.Alias = &pg.Alias{Aliasname: name.Relname}
+		}
 		for _, n := range s.GetWithClause().GetCtes() {
-			if c := n.GetCommonTableExpr(); c.GetCtename() == name.Relname && appends(c.GetCtequery().GetSelectStmt()) && s.WhereClause == nil {
-				skipNone(c.Ctequery.GetSelectStmt())
+			if c := n.GetCommonTableExpr(); c.GetCtename() == name.Relname {
+				query = c.GetCtequery().GetSelectStmt()
 			}
 		}
-		return
 	}
-	if sub := item.GetRangeSubselect(); !appends(sub.GetSubquery().GetSelectStmt()) || sub.GetAlias() == nil {
-		return
+	switch {
+	case !appends(query) || aliasOf(item) == "":
+	case s.WhereClause == nil:
+		skipNone(query)
+	default:
+		s.FromClause[0] = narrowedTable(item, s.WhereClause)
+		s.WhereClause = nil
+		skipNone(s.FromClause[0].GetRangeSubselect().Subquery.GetSelectStmt())
 	}
-	if s.WhereClause == nil {
-		skipNone(item.GetRangeSubselect().Subquery.GetSelectStmt())
-		return
-	}
-	s.FromClause[0] = narrowedTable(item, s.WhereClause)
-	s.WhereClause = nil
-	skipNone(s.FromClause[0].GetRangeSubselect().Subquery.GetSelectStmt())
 }
 
 func skipNone(s *pg.SelectStmt) {
