@@ -279,11 +279,9 @@ func (r *rewriter) tableFunction(n *pg.Node, rf *pg.RangeFunction) (*pg.Node, *r
 		return nil, nil, err
 	}
 	typ := r.functionType(f)
-	written := false
-	if name == "unnest" {
-		if list := r.textElements(f.Args[0]); list != nil {
-			f.Args[0], written = list, true
-		}
+	written := r.unnestedTexts(f)
+	if written != nil {
+		f.Args[0] = written
 	}
 	if err := r.list(f.Args); err != nil {
 		return nil, nil, err
@@ -308,7 +306,7 @@ func (r *rewriter) tableFunction(n *pg.Node, rf *pg.RangeFunction) (*pg.Node, *r
 	nameColumns(rf, name, cols)
 	rel := rowsOf(rf, typ, len(cols))
 	rel.scalar = len(rel.columns) == 1 && !rf.Ordinality
-	rel.columns[0].text = written
+	rel.columns[0].text = written != nil
 	if sub := n.GetRangeSubselect(); sub != nil {
 		sub.Alias = rf.Alias
 	}
