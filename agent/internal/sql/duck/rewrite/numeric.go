@@ -227,8 +227,47 @@ func (r *rewriter) scaleOf(n *pg.Node) int {
 		}
 	case *pg.Node_AExpr:
 		return r.scaleOfOperator(x.AExpr)
+	case *pg.Node_CaseExpr:
+		return r.scaleOfEach(caseResults(x.CaseExpr))
+	case *pg.Node_CoalesceExpr:
+		return r.scaleOfEach(x.CoalesceExpr.Args)
+	case *pg.Node_MinMaxExpr:
+		return r.scaleOfEach(x.MinMaxExpr.Args)
 	}
 	return -1
+}
+
+// bareNulls has the nulls among alternatives that are numerics be of no scale: the others decide.
+func (r *rewriter) bareNulls(n *pg.Node) {
+	l := slices.Concat(n.GetCoalesceExpr().GetArgs(), n.GetMinMaxExpr().GetArgs())
+	if c := n.GetCaseExpr(); c != nil {
+		l = caseResults(c)
+	}
+	isNull := func(n *pg.Node) bool { return nullNumber(n, datum.Numeric) }
+	if r.typeOf(n) != datum.Numeric || !slices.ContainsFunc(l, func(n *pg.Node) bool { return !isNull(n) }) {
+		return
+	}
+	for _, n := range l {
+		if isNull(n) {
+			n.Node = null().Node
+		}
+	}
+}
+
+// scaleOfEach is the one scale of alternatives that are not null; -1: they have several.
+func (r *rewriter) scaleOfEach(l []*pg.Node) int {
+	scale, first := -1, true
+	for _, n := range l {
+		if nullNumber(n, datum.Numeric) {
+			continue
+		}
+		s := r.scaleOf(n)
+		if !first && s != scale {
+			return -1
+		}
+		scale, first = s, false
+	}
+	return scale
 }
 
 // digitsOf is how many digits a number that is no text has at most, if all of its scale count.
@@ -386,6 +425,7 @@ func (r *rewriter) writtenAlternatives(n *pg.Node) finish {
 	if r.blanks[n] {
 		return r.extremeBlanks(len(n.GetMinMaxExpr().Args))
 	}
+	r.bareNulls(n)
 	if m := n.GetMinMaxExpr(); m != nil && r.typeOf(n) == datum.JSONB && len(m.Args) <= builtin.MaxArgs {
 		return r.extreme(datum.JSONB, "JSON", r.textsOf(m.Args, false))
 	}

@@ -224,6 +224,7 @@ func (r *rewriter) setOperation(s *pg.SelectStmt) (columns, error) {
 			if c.null && right.list[i].typ.IsInt() { // what it is united with next are integers
 				c.typ = right.list[i].typ
 			}
+			c.typ, right.list[i].typ = besideNull(c, right.list[i]), besideNull(right.list[i], c)
 			if m, forms[0][i], forms[1][i] = r.unites(c, right.list[i]); s.Op > pg.SetOperation_SETOP_UNION && (m.text || manyScales(c, right.list[i])) {
 				err := unsupported(0, "%s of numerics with scales of their own", op)
 				err.Hint = "Cast the values to numeric(precision, scale)."
@@ -279,20 +280,38 @@ func (r *rewriter) sides(s *pg.SelectStmt) (left, right columns, err error) {
 		if seed != nil {
 			seed(left)
 		}
-		if err = r.typeTargets(s.Rarg, left); err != nil {
-			return left, right, err
-		}
-		right, err = r.query(s.Rarg, r.scope)
+		right, err = r.typedSide(s.Rarg, left)
 		return left, right, err
 	}
 	if right, err = r.query(s.Rarg, r.scope); err != nil {
 		return left, right, err
 	}
-	if err = r.typeTargets(s.Larg, right); err != nil {
-		return left, right, err
-	}
-	left, err = r.query(s.Larg, r.scope)
+	left, err = r.typedSide(s.Larg, right)
 	return left, right, err
+}
+
+// besideNull is the type of a column of a set operation: that of the other side, if it is null
+// and the engine does not say so.
+func besideNull(c, other column) datum.Type {
+	if c.null && c.typ == datum.Unknown && opaque(other.typ) {
+		return other.typ
+	}
+	return c.typ
+}
+
+// typedSide rewrites a side of a set operation whose literals have the types of the other.
+func (r *rewriter) typedSide(s *pg.SelectStmt, other columns) (columns, error) {
+	typed, err := r.typeTargets(s, other)
+	if err != nil {
+		return columns{}, err
+	}
+	own, err := r.query(s, r.scope)
+	for _, i := range typed {
+		if own.known && i < len(own.list) {
+			own.list[i].typ = other.list[i].typ
+		}
+	}
+	return own, err
 }
 
 // untypedAreText makes text of what nothing gives a type: a string is text as it is.
@@ -313,9 +332,10 @@ func literals(s *pg.SelectStmt) bool {
 	})
 }
 
-func (r *rewriter) typeTargets(s *pg.SelectStmt, other columns) error {
+// typeTargets gives literals of a SELECT list the types of other columns, and says which have them.
+func (r *rewriter) typeTargets(s *pg.SelectStmt, other columns) (typed []int, err error) {
 	if !other.known || len(s.TargetList) != len(other.list) {
-		return nil
+		return nil, nil
 	}
 	for i, n := range s.TargetList {
 		t := n.GetResTarget()
@@ -325,11 +345,12 @@ func (r *rewriter) typeTargets(s *pg.SelectStmt, other columns) error {
 		if _, ok := literal(t.Val); ok {
 			t.Name = cmp.Or(t.Name, "?column?")
 			if err := r.typeLiteral(&t.Val, other.list[i].typ); err != nil {
-				return err
+				return nil, err
 			}
+			typed = append(typed, i)
 		}
 	}
-	return nil
+	return typed, nil
 }
 
 func (r *rewriter) values(s *pg.SelectStmt) (columns, error) {
@@ -372,6 +393,11 @@ func (r *rewriter) values(s *pg.SelectStmt) (columns, error) {
 			if _, isText := literal(n); k < len(out.list) && out.list[k].typ != r.typeOf(n) && !(isText && typed[k] == out.list[k].typ) {
 				out.list[k].typ = mixed(out.list[k].typ, r.typeOf(n))
 			}
+		}
+	}
+	for k := range out.list {
+		if k < len(typed) && opaque(typed[k]) { // what the literals beside them are read as
+			out.list[k].typ = typed[k]
 		}
 	}
 	r.valuesWithBlanks(s, out)
