@@ -33,6 +33,7 @@ type prepared struct {
 	types    [][]frame.Type // by slot, of the columns that DuckDB sees
 	params   []datum.Type
 	frames   []frame.Type // of the parameters, the time of the transaction included
+	used     []int        // the numbers of those of frames that sql names
 	columns  []Column     // of the engine
 	shown    []Column     // of the statement
 	decoders []columnar.Decoder
@@ -167,7 +168,7 @@ func (p *prepared) ask(ctx context.Context) (d *frame.Description, err error) {
 		p.frames = append(p.frames, frame.Type{Kind: frame.TimestampTZ})
 	}
 	names := p.names()
-	if p.sql, err = p.rewrite.SQL(names); err != nil {
+	if p.sql, p.used, err = p.rewrite.SQL(names); err != nil {
 		return nil, asError(err)
 	}
 	if p.exact = p.sql; slices.Contains(p.params, datum.Numeric) {
@@ -176,7 +177,7 @@ func (p *prepared) ask(ctx context.Context) (d *frame.Description, err error) {
 				names[i] = ""
 			}
 		}
-		if p.exact, err = p.rewrite.SQL(names); err != nil {
+		if p.exact, _, err = p.rewrite.SQL(names); err != nil {
 			return nil, asError(err)
 		}
 	}
@@ -184,7 +185,7 @@ func (p *prepared) ask(ctx context.Context) (d *frame.Description, err error) {
 		return nil, err
 	}
 	defer p.engine.leave()
-	s := &frame.Statement{SQL: p.sql, TimeZone: p.timeZone, Tables: p.tables, Params: p.frames}
+	s := &frame.Statement{SQL: p.sql, TimeZone: p.timeZone, Tables: p.tables, Params: pick(p.frames, p.used)}
 	err = p.engine.run(ctx, s, nil, func(ev event) error {
 		d = ev.description
 		return nil
@@ -192,9 +193,14 @@ func (p *prepared) ask(ctx context.Context) (d *frame.Description, err error) {
 	switch {
 	case err != nil:
 		return nil, asError(err)
-	case d == nil || len(d.Params) != len(p.frames):
+	case d == nil || len(d.Params) != len(p.used):
 		return nil, &Error{Code: "XX000", Message: "the SQL worker process did not describe the statement"}
 	}
+	all := slices.Clone(p.frames)
+	for i, n := range p.used {
+		all[n-1] = d.Params[i]
+	}
+	d.Params = all
 	return d, nil
 }
 
@@ -272,7 +278,7 @@ func (p *prepared) Execute(ctx context.Context, x Execution, emit func(row []dat
 	if err != nil {
 		return err
 	}
-	s := &frame.Statement{SQL: sql, TimeZone: p.timeZone, Tables: p.tables, Params: p.frames, Args: args}
+	s := &frame.Statement{SQL: sql, TimeZone: p.timeZone, Tables: p.tables, Params: pick(p.frames, p.used), Args: args}
 	began := time.Now()
 	for tries := 1; ; tries++ {
 		emitted, err := p.execute(ctx, x, s, emit)
@@ -385,10 +391,7 @@ func (p *prepared) args(x Execution) (sql string, args []byte, err error) {
 			types[i] = decimalFor(values[i].D)
 		}
 	}
-	rest := make([]int, len(p.frames))
-	for i := range rest {
-		rest[i] = i + 1
-	}
+	rest := p.used
 	if len(values) > manyParams {
 		if sql, rest, err = p.rewrite.SQLWithValues(p.names(), values); err != nil {
 			return "", nil, asError(err)

@@ -186,6 +186,7 @@ func (r *rewriter) subselect(n *pg.Node, sub *pg.RangeSubselect) (*pg.Node, []*r
 	if sub.Alias == nil {
 		return nil, nil, withoutAlias(s)
 	}
+	ofValues := beginsWithValues(s)
 	r.mayWrite = true
 	cols, err := r.subquery(s)
 	r.mayWrite = false
@@ -196,7 +197,7 @@ func (r *rewriter) subselect(n *pg.Node, sub *pg.RangeSubselect) (*pg.Node, []*r
 	if n := len(sub.Alias.GetColnames()); cols.known && n > len(cols.list) {
 		return nil, nil, errorf("42P10", 0, "table \"%s\" has %d columns available but %d columns specified", sub.Alias.Aliasname, len(cols.list), n)
 	}
-	if len(s.ValuesLists) > 0 && sub.Alias != nil && len(sub.Alias.Colnames) < len(cols.list) {
+	if ofValues && sub.Alias != nil && len(sub.Alias.Colnames) < len(cols.list) {
 		sub.Alias.Colnames = append(sub.Alias.Colnames, names(cols)[len(sub.Alias.Colnames):]...)
 	}
 	applyAlias(rel, sub.Alias)

@@ -39,7 +39,7 @@ func rewriteWith(sql string, resolve Resolver) (string, *Statement, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	out, err := s.SQL(make([]string, len(s.Params)+1))
+	out, _, err := s.SQL(make([]string, len(s.Params)+1))
 	return out, s, err
 }
 

@@ -156,7 +156,7 @@ func (r *rewriter) with(w *pg.WithClause) error {
 				}
 			}
 		}
-		mayWrite := r.mayWrite
+		mayWrite, ofValues := r.mayWrite, beginsWithValues(sub)
 		r.mayWrite = !w.Recursive
 		cols, err := r.subquery(sub)
 		if r.mayWrite = mayWrite; err != nil {
@@ -171,12 +171,21 @@ func (r *rewriter) with(w *pg.WithClause) error {
 		}
 		r.scope.ctes[name] = rel
 		c.Ctename = ident(c.Ctename)
-		if len(c.Aliascolnames) == 0 && len(sub.ValuesLists) > 0 {
-			c.Aliascolnames = names(cols)
+		if given := len(c.Aliascolnames); ofValues && given < len(cols.list) {
+			c.Aliascolnames = append(c.Aliascolnames, names(cols)[given:]...)
 		}
 		quoteNames(c.Aliascolnames)
 	}
 	return nil
+}
+
+// beginsWithValues reports whether the columns of a query are called as those of VALUES, to which
+// the engine gives other names.
+func beginsWithValues(s *pg.SelectStmt) bool {
+	for s.GetOp() != pg.SetOperation_SETOP_NONE {
+		s = s.Larg
+	}
+	return len(s.GetValuesLists()) > 0
 }
 
 // rename applies an alias' column names.

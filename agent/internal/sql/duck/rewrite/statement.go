@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"iter"
 	"math"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/syntax"
@@ -131,14 +133,47 @@ func Rewrite(in Input) (*Statement, error) {
 }
 
 // SQL returns DuckDB's text of the statement. Parameter n is cast to types[n-1], a
-// name of a DuckDB type, unless it is "".
-func (s *Statement) SQL(types []string) (string, error) {
+// name of a DuckDB type, unless it is "". The parameters of the text are numbered anew: used says
+// which they were, from 1. DuckDB takes no value of one whose number is beyond how many there are.
+func (s *Statement) SQL(types []string) (sql string, used []int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range s.params {
 		p.put(p.ref.Number, types[p.ref.Number-1])
 	}
-	return s.deparseLocked()
+	tree, used := compacted(s.tree)
+	sql, err = deparse(tree)
+	return sql, used, err
+}
+
+// compacted numbers the parameters of a tree anew, without gaps; used are what they were.
+func compacted(tree *pg.ParseResult) (_ *pg.ParseResult, used []int) {
+	for ref := range paramsOf(tree) {
+		used = append(used, int(ref.Number))
+	}
+	slices.Sort(used)
+	used = slices.Compact(used)
+	if len(used) == 0 || used[len(used)-1] == len(used) {
+		return tree, used
+	}
+	tree = proto.CloneOf(tree)
+	for ref := range paramsOf(tree) {
+		ref.Number = int32(slices.Index(used, int(ref.Number)) + 1) //nolint:gosec // at most 65535
+	}
+	return tree, used
+}
+
+// paramsOf are the places of parameters in a tree.
+func paramsOf(tree *pg.ParseResult) iter.Seq[*pg.ParamRef] {
+	return func(yield func(*pg.ParamRef) bool) {
+		more := true
+		syntax.EachMessage(tree.ProtoReflect(), func(m protoreflect.Message) bool {
+			if ref, ok := m.Interface().(*pg.ParamRef); ok && more {
+				more = yield(ref)
+			}
+			return more
+		})
+	}
 }
 
 // SQLOf is SQL for the first rows alone: those of the one table or function that it reads, or
@@ -158,11 +193,8 @@ func (s *Statement) SQLOf(types []string, rows int) (string, error) {
 		top.FromClause = []*pg.Node{{Node: &pg.Node_RangeSubselect{RangeSubselect: &pg.RangeSubselect{Subquery: selectNode(of), Alias: &pg.Alias{Aliasname: alias}}}}}
 	}
 	of.LimitOption, of.LimitCount = pg.LimitOption_LIMIT_OPTION_COUNT, integer(int64(rows))
-	sql, err := syntax.Deparse(tree)
-	if err != nil {
-		return "", unsupported(0, "this form of statement")
-	}
-	return sql, nil
+	tree, _ = compacted(tree)
+	return deparse(tree)
 }
 
 // aliasOf is that of a table, function or query in FROM.
@@ -197,7 +229,7 @@ func (s *Statement) SQLWithValues(types []string, values []datum.Datum) (sql str
 		}
 		p.put(numbers[n], types[n-1])
 	}
-	sql, err = s.deparseLocked()
+	sql, err = deparse(s.tree)
 	return sql, rest, err
 }
 
@@ -217,8 +249,8 @@ func (p *param) put(number int32, typ string) {
 	}
 }
 
-func (s *Statement) deparseLocked() (string, error) {
-	sql, err := syntax.Deparse(s.tree)
+func deparse(tree *pg.ParseResult) (string, error) {
+	sql, err := syntax.Deparse(tree)
 	if err != nil {
 		return "", unsupported(0, "this form of statement")
 	}
