@@ -341,6 +341,9 @@ func (c *compiler) boolean(n *pg.BoolExpr) (Expr, error) {
 		}
 	}
 	if n.GetBoolop() != pg.BoolExprType_NOT_EXPR {
+		if known := decidedBy(args, decides); known != nil {
+			return known, nil
+		}
 		if n.GetBoolop() == pg.BoolExprType_OR_EXPR {
 			args = lists(args)
 		}
@@ -364,6 +367,25 @@ func (c *compiler) condition(e Expr, n *pg.Node) (Expr, error) {
 	}
 	out, err := coerce(e, datum.Bool)
 	return out, at(err, c.position(n.GetAConst().GetLocation()))
+}
+
+// decidedBy is the one of args that decides AND or OR before there are rows: PostgreSQL computes
+// none of the others then, not even those that do something. nil: there is none.
+func decidedBy(args []Expr, decides func(datum.Datum) bool) Expr {
+	for _, a := range args {
+		if v, ok := knownAhead(a); ok && decides(v) {
+			return a
+		}
+		if holdsFailing(a) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// holdsFailing reports whether there is in e what constants cannot make.
+func holdsFailing(e Expr) bool {
+	return fails(e) || slices.ContainsFunc(children(e), holdsFailing)
 }
 
 func (c *compiler) nullTest(n *pg.NullTest) (Expr, error) {

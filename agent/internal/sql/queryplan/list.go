@@ -3,6 +3,8 @@ package queryplan
 import (
 	"slices"
 
+	pg "github.com/pganalyze/pg_query_go/v6"
+
 	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 )
 
@@ -35,6 +37,67 @@ func (e *inExpr) Eval(env *Env) (datum.Datum, error) {
 		return datum.MakeNull(datum.Bool), nil
 	}
 	return datum.MakeBool(e.not), nil
+}
+
+// oneOf compiles a value and a list in which it may be.
+func (c *compiler) oneOf(value *pg.Node, list []*pg.Node) (Expr, error) {
+	args, err := c.valueAndList(value, list)
+	if err != nil {
+		return nil, err
+	}
+	if single(args) {
+		return singleOneOf(args[0], args[1:])
+	}
+	args, t, err := sides(args)
+	if err != nil {
+		return nil, err
+	}
+	if t == datum.JSON {
+		return nil, errSlow
+	}
+	return isOneOf(args[0], args[1:]), nil
+}
+
+// single reports whether there are floats of single precision beside other numbers.
+func single(args []Expr) bool {
+	is := func(t datum.Type) func(Expr) bool { return func(e Expr) bool { return e.Type() == t } }
+	return slices.ContainsFunc(args, is(datum.Float4)) &&
+		slices.ContainsFunc(args, func(e Expr) bool { return e.Type() != datum.Float4 && e.Type().IsNumber() })
+}
+
+// singleOneOf is IN with floats of single precision: a list of values has one type with what it
+// is compared with, which is real then, while an operator takes real and another number for
+// double precision.
+func singleOneOf(value Expr, list []Expr) (Expr, error) {
+	var alone, apart []Expr
+	for _, e := range list {
+		if !ofRow(e) {
+			alone = append(alone, e)
+		} else {
+			apart = append(apart, e)
+		}
+	}
+	out := &andExpr{or: true}
+	if len(alone) > 1 {
+		args, _, err := alternatives(append([]Expr{value}, alone...))
+		if err != nil {
+			return nil, err
+		}
+		out.args = append(out.args, &inExpr{value: args[0], list: args[1:]})
+	} else {
+		apart = list
+	}
+	for _, e := range apart {
+		one, err := compare("=", value, e)
+		if err != nil {
+			return nil, err
+		}
+		out.args = append(out.args, one)
+	}
+	if len(out.args) == 1 {
+		return out.args[0], nil
+	}
+	return out, nil
 }
 
 // find looks for a value among those of the list: null says that one of them is, or the
@@ -152,21 +215,28 @@ func parameterised(e Expr) bool {
 }
 
 // lists has what OR compares with constants and parameters, x = 1 OR x = 2, be lists of
-// them, x IN (1, 2), which are looked up by key, or by halves.
+// them, x IN (1, 2), which are looked up by key, or by halves. What may be another value each
+// time, or does something, is computed as often as it is written; and nothing that may fail, or
+// does something, is left out because of what stands behind it.
 func lists(args []Expr) []Expr {
 	out := args[:0:0]
+	since := 0 // the last of out that may fail
 	for _, e := range args {
 		one, ok := e.(*compareExpr)
-		if !ok || one.op != "=" || !stands(one.right) {
-			out = append(out, e)
+		if !ok || one.op != "=" || !stands(one.right) || volatile(one.left) {
+			if out = append(out, e); mayFail(e) {
+				since = len(out) - 1
+			}
 			continue
 		}
-		at := slices.IndexFunc(out, func(o Expr) bool {
+		at := since + slices.IndexFunc(out[since:], func(o Expr) bool {
 			in, ok := o.(*inExpr)
 			return ok && in.gathered && in.value.Type() == one.left.Type() && same(in.value, one.left)
 		})
-		if at < 0 {
-			at, out = len(out), append(out, &inExpr{value: one.left, gathered: true})
+		if at < since {
+			if at, out = len(out), append(out, &inExpr{value: one.left, gathered: true}); mayFail(one.left) {
+				since = at
+			}
 		}
 		in := out[at].(*inExpr) //nolint:forcetypeassert // as was just looked at
 		in.list = append(in.list, one.right)
@@ -177,6 +247,25 @@ func lists(args []Expr) []Expr {
 		}
 	}
 	return out
+}
+
+// ofRow reports whether there is a column in e.
+func ofRow(e Expr) bool {
+	_, is := e.(*ColumnRef)
+	return is || slices.ContainsFunc(children(e), ofRow)
+}
+
+// mayFail reports whether e is more than comparisons of columns, constants and parameters.
+func mayFail(e Expr) bool {
+	switch e := plain(e).(type) {
+	case *Const, *Param, *ColumnRef:
+		return false
+	case *compareExpr, *andExpr, *inExpr, *rowCompare, *tupleExpr:
+		return slices.ContainsFunc(children(e), mayFail)
+	case *fn:
+		return e.name != isNull && e.name != isNotNull || slices.ContainsFunc(e.args, mayFail)
+	}
+	return true
 }
 
 // stands reports whether e is a constant or a parameter.

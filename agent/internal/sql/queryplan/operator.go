@@ -250,14 +250,10 @@ func (c *compiler) in(n *pg.A_Expr, list []*pg.Node, negated bool) (Expr, error)
 	if e, err := c.tuples(n, list, negated); e != nil || err != nil {
 		return e, err
 	}
-	args, t, err := c.among(n.GetLexpr(), list)
+	one, err := c.oneOf(n.GetLexpr(), list)
 	if err != nil {
 		return nil, err
 	}
-	if t == datum.JSON {
-		return nil, errSlow
-	}
-	one := isOneOf(args[0], args[1:])
 	if e, ok := one.(*inExpr); ok {
 		e.not = negated
 		return e, nil
@@ -278,7 +274,7 @@ func isOneOf(value Expr, list []Expr) Expr {
 		return !column && !stands(e) || e.Type().IsArray()
 	}
 	for _, e := range list {
-		if rowFree(e) && !e.Type().IsArray() {
+		if !ofRow(e) && !e.Type().IsArray() {
 			alone = append(alone, e)
 		} else {
 			apart = append(apart, e)
@@ -309,15 +305,20 @@ func equal(a, b Expr) Expr {
 
 // among compiles a value and those that it is compared with, in this order, as one type.
 func (c *compiler) among(value *pg.Node, list []*pg.Node) ([]Expr, datum.Type, error) {
+	args, err := c.valueAndList(value, list)
+	if err != nil {
+		return nil, datum.Unknown, err
+	}
+	return sides(args)
+}
+
+func (c *compiler) valueAndList(value *pg.Node, list []*pg.Node) ([]Expr, error) {
 	first, err := c.expr(value)
 	if err != nil {
-		return nil, datum.Unknown, err
+		return nil, err
 	}
 	items, err := c.exprs(list)
-	if err != nil {
-		return nil, datum.Unknown, err
-	}
-	return sides(append([]Expr{first}, items...))
+	return append([]Expr{first}, items...), err
 }
 
 func (c *compiler) anyOf(n *pg.A_Expr) (Expr, error) {
