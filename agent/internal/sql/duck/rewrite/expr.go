@@ -25,6 +25,7 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 			return nil, err
 		}
 		r.caseOfSpans(x.CaseExpr)
+		r.caseOfSingle(x.CaseExpr)
 		return r.writtenAlternatives(n), nil
 	case *pg.Node_AArrayExpr:
 		if untyped(x.AArrayExpr) && !r.made[n] {
@@ -71,6 +72,7 @@ func (r *rewriter) before(n *pg.Node) (after func(*pg.Node) (*pg.Node, error), e
 	case *pg.Node_SubLink:
 		r.blanksOfSubquery(x.SubLink)
 		r.timesOfSubquery(x.SubLink)
+		r.singleOfSubquery(x.SubLink)
 		return r.inLengths(x.SubLink), nil
 	}
 	return nil, nil
@@ -82,6 +84,7 @@ func (r *rewriter) beforeExpression(n *pg.Node, e *pg.A_Expr) (after func(*pg.No
 		return nil, err
 	}
 	r.blanksDoNotCount(e)
+	r.singlePrecision(e)
 	r.timesOfArray(e)
 	if err := r.comparable(e); err != nil {
 		return nil, err
