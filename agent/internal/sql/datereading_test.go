@@ -66,3 +66,31 @@ func TestIndexesOfTimesWithZones(t *testing.T) {
 	c.want("CREATE INDEX", "create index on d (v) where k > '2024-06-01 00:00+00'")
 	c.want("CREATE INDEX", "create index on d (v) where a > '2024-06-01'")
 }
+
+func TestPoliciesOfTimesWithZones(t *testing.T) {
+	c := newFixture(t, nil).open()
+	c.run("create table d (id int primary key, k timestamptz, a date)")
+	const refused = "0A000 a time without its time zone is not supported here"
+	c.want(refused, "create policy p on d using (k > '2024-06-01 00:00')")
+	c.want(refused, "create policy p on d for insert with check (k in ('2024-06-01 00:00', '2024-06-02 00:00'))")
+	c.want("CREATE POLICY", "create policy p on d using (k > '2024-06-01 00:00+00' and a > '2024-06-01')")
+	c.want(refused, "alter policy p on d with check (k > timestamptz '2024-06-01 00:00')")
+}
+
+// PostgreSQL reads literals at Parse: a prepared statement keeps them when the session's zone is another.
+func TestPreparedTimesStay(t *testing.T) {
+	c := newFixture(t, nil).open()
+	c.run("set timezone = 'America/New_York'")
+	c.run("prepare p as select extract(epoch from timestamptz '2024-06-01 00:00'), date '02/03/2024' - date '2024-01-01'")
+	const there = "1717214400.000000|33"
+	c.want(there+"\nSELECT 1", "execute p")
+	c.run("set timezone = 'UTC'")
+	c.run("set datestyle = 'iso, dmy'")
+	c.want(there+"\nSELECT 1", "execute p")
+	c.run("create table other (id int primary key)")
+	c.run("set timezone = '<+05>-5'")
+	c.want(there+"\nSELECT 1", "execute p")
+	const here = "1717200000.000000"
+	c.run("set timezone = 'UTC'")
+	c.want(here+"\nSELECT 1", "select extract(epoch from timestamptz '2024-06-01 00:00')")
+}

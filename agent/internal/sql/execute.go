@@ -537,6 +537,10 @@ func (s *Session) refreshed(ctx context.Context, p *Prepared, q *syntax.Query, s
 		return p, nil
 	}
 	fresh := &Prepared{statement: p.statement, announced: p.announced}
+	if now := s.basis(p); p.settled == nil && (now.timeZone != p.readIn || now.order != p.read.Order) {
+		p.settled = s.settled(s.scope(), p, p.query(q), &p.read)
+	}
+	q = cmp.Or(p.settled, q)
 	if err := s.prepareQuery(ctx, fresh, q); err != nil {
 		return nil, err
 	}

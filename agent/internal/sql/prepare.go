@@ -32,7 +32,7 @@ const (
 func (s *Session) Prepare(ctx context.Context, text string, paramOIDs []uint32) (p *Prepared, err error) {
 	defer s.guard(text, &err)
 	if len(paramOIDs) == 0 {
-		if p, ok := s.plans[text]; ok && s.holds(p) {
+		if p, ok := s.plans[text]; ok && p.settled == nil && s.holds(p) {
 			return p, nil
 		}
 	}
@@ -147,7 +147,8 @@ func (s *Session) guard(text string, err *error) {
 
 // prepareQuery plans and describes a query.
 func (s *Session) prepareQuery(ctx context.Context, p *Prepared, q *syntax.Query) error {
-	p.basis = s.basis(p)
+	p.basis, p.read = s.basis(p), *s.Reading()
+	p.readIn = p.basis.timeZone
 	scope := s.scope()
 	if err := s.permitNames(scope, p, q); err != nil {
 		return err

@@ -130,6 +130,9 @@ func (s *Session) bindFunction(ctx context.Context, in catalog.Scope, o *cluster
 		if p.Default == "" {
 			continue
 		}
+		if t, ok := in.ValueType(p.ValueType); ok {
+			p.Default = s.settledDefault(p.Default, t)
+		}
 		var err error
 		if p.Default, err = bindCalls(in, nil, p.Default); err != nil {
 			return err
@@ -151,7 +154,7 @@ func (s *Session) bindFunction(ctx context.Context, in catalog.Scope, o *cluster
 		if err := compiled.add(ctx, s, in, statement); err != nil {
 			return err
 		}
-		text, err := b.Statement(statement.prepared.query(statement.query), calls, unnamed(in))
+		text, err := b.Statement(s.settled(in, statement.prepared, statement.prepared.query(statement.query), s.Reading()), calls, unnamed(in))
 		if err != nil {
 			return err
 		}

@@ -156,6 +156,11 @@ type Prepared struct {
 	// columns; nil: it is the one that was written.
 	resolved *syntax.Query
 	basis    basis
+	// read is how its literals were read first, in the time zone readIn; settled is the query with them written so, once the
+	// session reads otherwise: PostgreSQL reads them at Parse.
+	read    datum.Reading
+	readIn  string
+	settled *syntax.Query
 	// found are the names that planning has looked up, and searchPath where.
 	found      []found
 	searchPath []string

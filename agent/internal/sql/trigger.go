@@ -25,6 +25,9 @@ func (s *Session) createTrigger(ctx context.Context, node *syntax.CreateTrigger)
 // it is called.
 func (s *Session) soundTrigger(ctx context.Context, table *catalog.Table, t *cluster.TableTrigger, node *syntax.CreateTrigger) error {
 	c, err := s.compileTrigger(ctx, table, t)
+	if err == nil && c.when != nil {
+		t.When = s.settledWhen(s.scope(), c.when, t.When)
+	}
 	if err != nil || c.function != nil {
 		return err
 	}

@@ -45,6 +45,7 @@ func (s *Session) createDomain(ctx context.Context, node *syntax.CreateDomain) (
 	const tag = "CREATE DOMAIN"
 	return tag, s.changeObjects(ctx, tag, func(in catalog.Scope) (*catalog.Draft, error) {
 		return s.server.catalog.CreateDomain(ctx, in, node, s.user, func(o *cluster.Object) error {
+			s.settledDomain(o)
 			return queryplan.SoundDomain(o, node.Constraints, finder(in))
 		})
 	})
@@ -57,7 +58,10 @@ func (s *Session) alterDomain(ctx context.Context, node *syntax.AlterDomain) (st
 		written = append(written, add.Constraint)
 	}
 	return s.alter(ctx, "ALTER DOMAIN", func(in catalog.Scope) (*catalog.Draft, []catalog.Notice, error) {
-		return s.server.catalog.AlterDomain(ctx, in, node, func(o *cluster.Object) error { return queryplan.SoundDomain(o, written, finder(in)) })
+		return s.server.catalog.AlterDomain(ctx, in, node, func(o *cluster.Object) error {
+			s.settledDomain(o)
+			return queryplan.SoundDomain(o, written, finder(in))
+		})
 	})
 }
 

@@ -10,7 +10,6 @@ import (
 
 	"github.com/nodedb/nodedb/agent/internal/cluster"
 	"github.com/nodedb/nodedb/agent/internal/sql/catalog"
-	"github.com/nodedb/nodedb/agent/internal/sql/datum"
 	"github.com/nodedb/nodedb/agent/internal/sql/duck"
 	"github.com/nodedb/nodedb/agent/internal/sql/pgcatalog"
 	"github.com/nodedb/nodedb/agent/internal/sql/queryplan"
@@ -66,13 +65,8 @@ func (s *Session) showing(ctx context.Context, in catalog.Scope, text string, q 
 		return nil, syntax.Unsupported("FOR UPDATE and its like in a view", "Lock the rows where the view is read.")
 	}
 	out := &catalog.Showing{By: s.user}
-	var literals map[int32]datum.Type
-	n := &names{session: s, of: written, scope: in}
-	if d, err := n.described(written.query(q)); err == nil {
-		literals = d.Literals
-	}
 	var err error
-	if out.Query, out.Reads, err = queryplan.BindView(s.settled(written.query(q).Select, literals), s.readable(in), calls); err != nil {
+	if out.Query, out.Reads, err = queryplan.BindView(s.settled(in, written, written.query(q), s.Reading()).Select, s.readable(in), calls); err != nil {
 		return nil, err
 	}
 	if err := namesNoFunctions(in, out.Query); err != nil {

@@ -147,7 +147,11 @@ func (p *Planner) compilePolicy(table *catalog.Table, policy *cluster.Policy, is
 func CheckPolicy(table *catalog.Table, policy *cluster.Policy, find RoutineFinder) error {
 	p := &Planner{Functions: find}
 	for _, isNew := range []bool{false, true} {
-		if _, err := p.compilePolicy(table, policy, isNew); err != nil {
+		e, err := p.compilePolicy(table, policy, isNew)
+		if err == nil {
+			err = ofOneZone(e) // or each session would be shown rows of its own
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -282,7 +282,11 @@ func Sound(table *catalog.Table, columns []syntax.ColumnDef, constraints []synta
 		}
 	}
 	for _, column := range table.Columns {
-		if _, err := CompileDefault(column, &Uses{}); err != nil {
+		e, err := CompileDefault(column, &Uses{})
+		if err == nil {
+			err = ofOneZone(e)
+		}
+		if err != nil {
 			return err
 		}
 	}
