@@ -200,6 +200,7 @@ func (a *analysis) distinctness(s *pg.SelectStmt, list, order []*target, open bo
 		for _, n := range s.DistinctClause {
 			var t *target
 			list, t = a.listed(n, list, open, inDistinctOn)
+			t.expr = a.coerceText(t.expr)
 			on[t] = true
 		}
 		for i, t := range order {
