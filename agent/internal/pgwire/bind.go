@@ -1,6 +1,7 @@
 package pgwire
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -76,6 +77,9 @@ func (c *conn) decodeArgs(p *portal, s *statement, m *pgproto3.Bind) *sql.Error 
 	by := c.session.Reading()
 	for i, value := range m.Parameters {
 		d, err := datum.Decode(s.params[i], value, formatOf(m.ParameterFormatCodes, i), by)
+		if errors.Is(err, datum.ErrSurplus) {
+			err = &sql.Error{Code: datum.ErrSurplus.Code, Message: fmt.Sprintf("%s in bind parameter %d", datum.ErrSurplus.Message, i+1)}
+		}
 		if err != nil {
 			return ofParameter(sql.AsError(err), m, i)
 		}

@@ -178,7 +178,7 @@ func TestExtendedProtocol(t *testing.T) {
 	expect(t, "bad value", c.do(bind("", "s", "one", "x"), sync), "ERROR 22P02", "ready I")
 	short := bind("", "s", "1", "x")
 	short.ParameterFormatCodes = []int16{1}
-	expect(t, "bad binary value", c.do(short, sync), "ERROR 22P03", "ready I")
+	expect(t, "bad binary value", c.do(short, sync), "ERROR 08P01", "ready I")
 	wrong := bind("", "s", "1", "x")
 	wrong.ResultFormatCodes = []int16{0, 0, 0}
 	expect(t, "wrong formats", c.do(wrong, sync), "ERROR 08P01", "ready I")

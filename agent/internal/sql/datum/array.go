@@ -2,6 +2,7 @@ package datum
 
 import (
 	"encoding/binary"
+	"errors"
 	"strings"
 )
 
@@ -80,56 +81,88 @@ func appendSized(dst []byte, v Datum) []byte {
 }
 
 func parseArrayBinary(t Type, b []byte) (Datum, error) {
-	bad := errorf(codeInvalidBinary, "invalid binary value of type %s", t)
-	if len(b) < 12 {
-		return Datum{}, bad
+	const header, word, perDimension = 12, 4, 8
+	if len(b) < word {
+		return Datum{}, tooShort()
 	}
-	count, oid := binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[8:])
-	if count > maxDimensions {
-		return Datum{}, tooManyDimensions(int(count))
+	count := int(int32(binary.BigEndian.Uint32(b)))
+	switch {
+	case count < 0:
+		return Datum{}, errorf(codeInvalidBinary, "invalid number of dimensions: %d", count)
+	case count > maxDimensions:
+		return Datum{}, tooManyDimensions(count)
+	case len(b) < 2*word:
+		return Datum{}, tooShort()
+	case binary.BigEndian.Uint32(b[word:]) > 1:
+		return Datum{}, errorf(codeInvalidBinary, "invalid array flags")
+	case len(b) < header:
+		return Datum{}, tooShort()
 	}
-	elem, ok := TypeByOID(oid)
-	if oid == t.Elem().OID() { // also of an enum
-		elem, ok = t.Elem(), true
+	if oid, want := binary.BigEndian.Uint32(b[2*word:]), t.Elem(); otherType(oid, want) {
+		return Datum{}, errorf(codeOtherType, "binary data has array element type %d (%s) instead of expected %d (%s)", oid, nameOfOID(oid), want.OID(), want.SQLName())
 	}
-	if len(b) < 12+8*int(count) || count > 0 && (!ok || elem != t.Elem() && !(elem.IsString() && t.Elem().IsString())) {
-		return Datum{}, bad
+	if len(b) < header+perDimension*count {
+		return Datum{}, tooShort()
 	}
 	dims := make([]Dimension, count)
 	for i := range dims {
-		at := b[12+8*i:]
-		dims[i] = Dimension{Size: int32(binary.BigEndian.Uint32(at)), Lower: int32(binary.BigEndian.Uint32(at[4:]))}
+		at := b[header+perDimension*i:]
+		dims[i] = Dimension{Size: int32(binary.BigEndian.Uint32(at)), Lower: int32(binary.BigEndian.Uint32(at[word:]))}
 	}
 	n, err := checkDimensions(dims)
 	if err != nil {
 		return Datum{}, err
 	}
-	b = b[12+8*count:]
-	if n*4 > int64(len(b)) {
-		return Datum{}, bad
+	values, err := parseElementsBinary(t.Elem(), n, b[header+perDimension*count:])
+	if err != nil {
+		return Datum{}, err
 	}
-	values := make([]Datum, 0, n)
-	for range n {
-		if len(b) < 4 {
-			return Datum{}, bad
+	return MakeArrayOf(t.Elem(), values, dims), nil
+}
+
+// parseElementsBinary reads n elements of an array.
+func parseElementsBinary(t Type, n int64, b []byte) ([]Datum, error) {
+	const word = 4
+	values := make([]Datum, 0, min(n, int64(len(b)/word)))
+	for i := range n {
+		if len(b) < word {
+			return nil, tooShort()
 		}
 		size := int32(binary.BigEndian.Uint32(b))
-		b = b[4:]
+		b = b[word:]
 		if size == -1 {
-			values = append(values, MakeNull(t.Elem()))
+			values = append(values, MakeNull(t))
 			continue
 		}
 		if size < 0 || int(size) > len(b) {
-			return Datum{}, bad
+			return nil, errorf(codeInvalidBinary, "insufficient data left in message")
 		}
-		v, err := ParseBinary(t.Elem(), b[:size])
+		v, err := ParseBinary(t, b[:size])
+		if errors.Is(err, ErrSurplus) {
+			return nil, errorf(codeInvalidBinary, "improper binary format in array element %d", i+1)
+		}
 		if err != nil {
-			return Datum{}, err
+			return nil, err
 		}
 		values, b = append(values, v), b[size:]
 	}
 	if len(b) != 0 {
-		return Datum{}, bad
+		return nil, ErrSurplus
 	}
-	return MakeArrayOf(t.Elem(), values, dims), nil
+	return values, nil
+}
+
+// otherType reports whether a binary value is told to be of another type than is wanted: those
+// that users make may be other ones of the same form, as for PostgreSQL.
+func otherType(oid uint32, want Type) bool {
+	const firstMade = 16384
+	return oid != want.OID() && oid < firstMade && want.OID() < firstMade
+}
+
+// nameOfOID is what PostgreSQL calls a type in errors.
+func nameOfOID(oid uint32) string {
+	if t, ok := TypeByOID(oid); ok {
+		return t.SQLName()
+	}
+	return "???"
 }

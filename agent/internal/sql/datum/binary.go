@@ -54,6 +54,9 @@ func AppendBinary(dst []byte, d Datum) []byte {
 	case Float4:
 		return binary.BigEndian.AppendUint32(dst, math.Float32bits(float32(d.F)))
 	case Float8:
+		if math.IsNaN(d.F) { // Go's own has another payload
+			return binary.BigEndian.AppendUint64(dst, 0x7ff8<<48)
+		}
 		return binary.BigEndian.AppendUint64(dst, math.Float64bits(d.F))
 	case Numeric:
 		return appendNumericBinary(dst, d.D)
@@ -86,8 +89,14 @@ func ParseBinary(t Type, b []byte) (Datum, error) {
 	if t.IsComposite() {
 		return parseCompositeBinary(t, b)
 	}
-	if want := fixedSize(t); want >= 0 && len(b) != want {
-		return Datum{}, errorf(codeInvalidBinary, "invalid binary value of type %s: %d bytes instead of %d", t, len(b), want)
+	switch want := fixedSize(t); {
+	case want < 0 || len(b) == want:
+	case len(b) > want:
+		return Datum{}, ErrSurplus
+	case t == Bool || t == Char:
+		return Datum{}, noByte()
+	default:
+		return Datum{}, tooShort()
 	}
 	if t.IsNumbered() && t != Xid8 {
 		return MakeInt(t, int64(binary.BigEndian.Uint32(b))), nil
@@ -123,8 +132,11 @@ func ParseBinary(t Type, b []byte) (Datum, error) {
 		return MakeInterval(int32(binary.BigEndian.Uint32(b[12:])), int32(binary.BigEndian.Uint32(b[8:])),
 			int64(binary.BigEndian.Uint64(b))), nil
 	case JSONB:
-		if len(b) < 1 || b[0] != 1 {
-			return Datum{}, errorf(codeInvalidBinary, "unsupported jsonb version number")
+		if len(b) < 1 {
+			return Datum{}, tooShort()
+		}
+		if b[0] != 1 {
+			return Datum{}, errorf(codeInvalidBinary, "unsupported jsonb version number %d", b[0])
 		}
 		return parseJSON(t, string(b[1:]))
 	default:

@@ -52,13 +52,17 @@ func appendBitsBinary(dst []byte, s string) []byte {
 }
 
 func parseBitsBinary(t Type, b []byte) (Datum, error) {
-	bad := errorf(codeInvalidBinary, "invalid binary value of type %s", t)
 	if len(b) < 4 {
-		return Datum{}, bad
+		return Datum{}, tooShort()
 	}
 	n := int64(binary.BigEndian.Uint32(b))
-	if b = b[4:]; n >= maxBits || int64(len(b)) != (n+7)/8 {
-		return Datum{}, bad
+	switch b = b[4:]; {
+	case n >= maxBits:
+		return Datum{}, errorf(codeInvalidBinary, "invalid length in external bit string")
+	case int64(len(b)) < (n+7)/8:
+		return Datum{}, tooShort()
+	case int64(len(b)) > (n+7)/8:
+		return Datum{}, ErrSurplus
 	}
 	digits := make([]byte, n)
 	for i := range digits {

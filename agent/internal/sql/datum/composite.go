@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -202,7 +203,7 @@ func scanField(s string) (text string, n int) {
 // parseCompositeBinary reads what appendRecordBinary writes.
 func parseCompositeBinary(t Type, b []byte) (Datum, error) {
 	form := t.CompositeType()
-	short := errorf("08P01", "insufficient data left in message")
+	short := tooShort()
 	const word = 4
 	if len(b) < word {
 		return Datum{}, short
@@ -218,12 +219,8 @@ func parseCompositeBinary(t Type, b []byte) (Datum, error) {
 		}
 		oid, size := binary.BigEndian.Uint32(b), int(int32(binary.BigEndian.Uint32(b[word:])))
 		b = b[2*word:]
-		if oid != f.Type.OID() {
-			given := "???"
-			if g, ok := TypeByOID(oid); ok {
-				given = g.SQLName()
-			}
-			return Datum{}, errorf("42804", "binary data has type %d (%s) instead of expected %d (%s) in record column %d", oid, given, f.Type.OID(), f.Type.SQLName(), i+1)
+		if otherType(oid, f.Type) {
+			return Datum{}, errorf(codeOtherType, "binary data has type %d (%s) instead of expected %d (%s) in record column %d", oid, nameOfOID(oid), f.Type.OID(), f.Type.SQLName(), i+1)
 		}
 		if values[i] = MakeNull(f.Type); size == -1 {
 			continue
@@ -232,6 +229,9 @@ func parseCompositeBinary(t Type, b []byte) (Datum, error) {
 			return Datum{}, short
 		}
 		v, err := ParseBinary(f.Type, b[:size])
+		if errors.Is(err, ErrSurplus) {
+			return Datum{}, errorf(codeInvalidBinary, "improper binary format in record column %d", i+1)
+		}
 		if err == nil {
 			v, err = ApplyModifier(v, f.Modifier, false)
 		}
@@ -241,7 +241,7 @@ func parseCompositeBinary(t Type, b []byte) (Datum, error) {
 		values[i], b = v, b[size:]
 	}
 	if len(b) > 0 {
-		return Datum{}, errorf(codeInvalidBinary, "incorrect binary data format")
+		return Datum{}, ErrSurplus
 	}
 	return MakeComposite(t, values), nil
 }

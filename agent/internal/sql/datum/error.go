@@ -30,12 +30,28 @@ const (
 	codeTooManyNesting = "54001" // statement_too_complex
 	codeTooMany        = "54000" // program_limit_exceeded
 	codeArray          = "2202E" // array_subscript_error
+	codeProtocol       = "08P01" // protocol_violation
+	codeOtherType      = "42804" // datatype_mismatch
 	codeWider          = "40001" // serialization_failure
 )
 
 func errorf(code, format string, args ...any) *Error {
 	format = strings.ReplaceAll(format, "%q", `"%s"`) // as PostgreSQL, which escapes nothing within its quotes
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// ErrSurplus is of a binary value with more bytes than its type has.
+var ErrSurplus = errorf(codeInvalidBinary, "incorrect binary data format") //nolint:gochecknoglobals // never changed
+
+// tooShort is of a binary value that ends before its type does.
+func tooShort() *Error { return errorf(codeProtocol, "insufficient data left in message") }
+
+// noByte is that where PostgreSQL reads single bytes.
+func noByte() *Error { return errorf(codeProtocol, "no data left in message") }
+
+// external is what is wrong with the part of a binary value.
+func external(part string, t Type) *Error {
+	return errorf(codeInvalidBinary, "invalid %s in external %q value", part, t.SQLName())
 }
 
 // wider is of a stored value that is none of t, but of the wider type that its column got

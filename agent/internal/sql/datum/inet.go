@@ -1,6 +1,7 @@
 package datum
 
 import (
+	"net"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -169,17 +170,31 @@ func appendInetBinary(dst []byte, d Datum) []byte {
 }
 
 func parseInetBinary(t Type, b []byte) (Datum, error) {
-	bad := errorf(codeInvalidBinary, "invalid binary value of type %s", t)
-	if len(b) < 4 || int(b[3]) != len(b)-4 || b[0] == wireInet4 && b[3] != 4 || b[0] == wireInet6 && b[3] != 16 || b[0] != wireInet4 && b[0] != wireInet6 {
-		return Datum{}, bad
+	const header = 4
+	size := map[byte]int{wireInet4: net.IPv4len, wireInet6: net.IPv6len}
+	switch {
+	case len(b) < 1:
+		return Datum{}, noByte()
+	case size[b[0]] == 0:
+		return Datum{}, external("address family", t)
+	case len(b) < 2:
+		return Datum{}, noByte()
+	case int(b[1]) > 8*size[b[0]]:
+		return Datum{}, external("bits", t)
+	case len(b) < header:
+		return Datum{}, noByte()
+	case int(b[3]) != size[b[0]]:
+		return Datum{}, external("length", t)
+	case len(b) < header+int(b[3]):
+		return Datum{}, noByte()
 	}
-	addr, ok := netip.AddrFromSlice(b[4:])
-	if !ok || int(b[1]) > addr.BitLen() {
-		return Datum{}, bad
-	}
+	addr, _ := netip.AddrFromSlice(b[header : header+int(b[3])])
 	d := makeInet(t, addr, int(b[1]))
 	if _, _, ok := inetOf(t, d.S); !ok {
-		return Datum{}, bad
+		return Datum{}, &Error{Code: codeInvalidBinary, Message: `invalid external "cidr" value`, Detail: "Value has bits set to right of mask."}
+	}
+	if len(b) > header+int(b[3]) {
+		return Datum{}, ErrSurplus
 	}
 	return d, nil
 }

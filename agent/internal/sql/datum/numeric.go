@@ -3,6 +3,7 @@ package datum
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -141,7 +142,9 @@ func applyNumericModifier(d Datum, modifier int32) (Datum, error) {
 	}
 	if d.D.Form != apd.Finite {
 		if d.D.Form == apd.Infinite {
-			return Datum{}, NumericOverflow(precision, scale)
+			e := NumericOverflow(precision, scale)
+			e.Detail = "A field with precision " + strconv.FormatInt(precision, 10) + ", scale " + strconv.Itoa(int(scale)) + " cannot hold an infinite value."
+			return Datum{}, e
 		}
 		return d, nil
 	}
@@ -200,6 +203,7 @@ const (
 	numericNaN      = 0xC000
 	numericPlusInf  = 0xD000
 	numericMinusInf = 0xF000
+	numericInfScale = 0x20 // PostgreSQL takes it from the bits of the sign
 )
 
 func appendNumericBinary(dst []byte, d *apd.Decimal) []byte {
@@ -213,9 +217,9 @@ func appendNumericBinary(dst []byte, d *apd.Decimal) []byte {
 	case apd.Finite:
 	case apd.Infinite:
 		if d.Negative {
-			header(0, 0, numericMinusInf, 0)
+			header(0, 0, numericMinusInf, numericInfScale)
 		} else {
-			header(0, 0, numericPlusInf, 0)
+			header(0, 0, numericPlusInf, numericInfScale)
 		}
 		return dst
 	default:
@@ -277,41 +281,43 @@ func floorDiv(a, b int) int {
 }
 
 func parseNumericBinary(b []byte) (Datum, error) {
-	bad := func() (Datum, error) {
-		return Datum{}, errorf(codeInvalidBinary, "invalid binary value of type numeric")
-	}
-	if len(b) < 8 {
-		return bad()
+	const header = 8
+	if len(b) < header {
+		return Datum{}, tooShort()
 	}
 	n, weight := int(binary.BigEndian.Uint16(b)), int(int16(binary.BigEndian.Uint16(b[2:])))
 	sign, scale := binary.BigEndian.Uint16(b[4:]), int(binary.BigEndian.Uint16(b[6:]))
-	if len(b) != 8+2*n || scale > maxNumericScale {
-		return bad()
+	if !slices.Contains([]uint16{numericPositive, numericNegative, numericNaN, numericPlusInf, numericMinusInf}, sign) {
+		return Datum{}, external("sign", Numeric)
+	}
+	if scale > maxNumericScale {
+		return Datum{}, external("scale", Numeric)
+	}
+	digits := make([]byte, 0, min(4*n+1, 2*len(b)))
+	for i := range n {
+		if len(b) < header+2*i+2 {
+			return Datum{}, tooShort()
+		}
+		g := binary.BigEndian.Uint16(b[header+2*i:])
+		if g > 9999 {
+			return Datum{}, external("digit", Numeric)
+		}
+		digits = append(digits, byte('0'+g/1000), byte('0'+g/100%10), byte('0'+g/10%10), byte('0'+g%10))
+	}
+	if len(b) > header+2*n {
+		return Datum{}, ErrSurplus
 	}
 	switch sign {
 	case numericNaN:
 		return MakeNumeric(&apd.Decimal{Form: apd.NaN}), nil
 	case numericPlusInf, numericMinusInf:
 		return MakeNumeric(&apd.Decimal{Form: apd.Infinite, Negative: sign == numericMinusInf}), nil
-	case numericPositive, numericNegative:
-	default:
-		return bad()
-	}
-	digits := make([]byte, 0, 4*n+1)
-	for i := range n {
-		g := binary.BigEndian.Uint16(b[8+2*i:])
-		if g > 9999 {
-			return bad()
-		}
-		digits = append(digits, byte('0'+g/1000), byte('0'+g/100%10), byte('0'+g/10%10), byte('0'+g%10))
 	}
 	if n == 0 {
 		digits = append(digits, '0')
 	}
 	d := new(apd.Decimal)
-	if _, ok := d.Coeff.SetString(string(digits), 10); !ok {
-		return bad()
-	}
+	d.Coeff.SetString(string(digits), 10) // they are digits
 	if n > 0 {
 		d.Exponent = int32((weight - n + 1) * 4)
 	}
