@@ -79,7 +79,10 @@ func SoundDomain(o *cluster.Object, constraints []syntax.Constraint, find Finder
 	}
 	column := s.relations[0].table.Columns[0]
 	column.Name, column.Default = o.Name, o.Domain.Default
-	_, err = CompileDefault(column, &Uses{})
+	e, err := CompileDefault(column, &Uses{})
+	if err == nil {
+		err = ofOneZone(e)
+	}
 	return err
 }
 
@@ -128,6 +131,13 @@ func (p *Planner) namedEnums(s *pg.SelectStmt) (*pg.SelectStmt, error) {
 			return nil //nolint:nilerr // the slow path says what is wrong with it
 		}
 		r, err := p.Type(name)
+		if err != nil && name.Array { // of a domain it is refused where the type is found
+			of := name
+			of.Array = false
+			if elem, failed := p.Type(of); failed == nil && elem.User != nil && elem.User.Domain != nil {
+				return err
+			}
+		}
 		if err != nil || r.User == nil {
 			return nil //nolint:nilerr // as above
 		}
