@@ -88,12 +88,12 @@ func (r *rewriter) soundCast(t *pg.TypeCast) (finish, error) {
 		}
 		return r.castCall(builtin.CastName(to, mod), t)
 	}
+	if to == datum.Numeric && from == to && mod < 0 {
+		return func(n *pg.Node) (*pg.Node, error) { return n.GetTypeCast().Arg, nil }, nil
+	}
 	asText := r.textOf(t.Arg, to == datum.Name && from == datum.Bool) // t and f: of name there is no cast but by what is shown
 	return func(n *pg.Node) (*pg.Node, error) {
 		arg := n.GetTypeCast().Arg
-		if to == datum.Numeric && from == to && mod < 0 {
-			return arg, nil
-		}
 		if to.IsString() && !from.IsVector() && !opaque(from) {
 			arg, from = asText(arg), datum.Text
 		}
