@@ -33,7 +33,7 @@ func TestWrongBinaryValues(t *testing.T) {
 		raw, _ := hex.DecodeString(c.raw)
 		_, err := ParseBinary(c.t, raw)
 		got := ""
-		if e, ok := err.(*Error); ok { //nolint:errorlint // they come as they are
+		if e, ok := err.(*Error); ok {
 			got = e.Code + " " + e.Message
 		}
 		if got != c.wrong {

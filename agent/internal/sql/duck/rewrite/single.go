@@ -77,7 +77,7 @@ func (r *rewriter) caseOfSingle(c *pg.CaseExpr) {
 func (r *rewriter) mixesSingle(a, b *pg.Node) bool {
 	of, other := r.typeOf(a), r.typeOf(b)
 	if other == datum.Float4 {
-		a, b, of, other = b, a, other, of
+		b, of, other = a, other, of
 	}
 	const exact = 1 << 24 // integers up to this are reals
 	if of != datum.Float4 || !other.IsNumber() || other == datum.Float4 {
