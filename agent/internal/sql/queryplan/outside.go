@@ -138,8 +138,8 @@ func (p *Planner) takeLists(s *pg.SelectStmt, out *outside) (*pg.SelectStmt, err
 		}
 	})
 	err := syntax.WalkQuery(s, func(n *pg.Node) (bool, error) {
-		if t := n.GetResTarget(); t != nil && t.GetName() == "" && len(t.GetVal().GetAArrayExpr().GetElements()) >= manyRows {
-			t.Name = "array"
+		if t := n.GetResTarget(); t != nil && t.GetName() == "" && hasLongArray(t.GetVal()) {
+			t.Name = outputName(t.GetVal())
 		}
 		if list := n.GetAArrayExpr().GetElements(); len(list) >= manyRows {
 			if e := p.constantList(n); e != nil {
@@ -159,6 +159,15 @@ func hasLongList(s *pg.SelectStmt) bool {
 	found := false
 	_ = syntax.WalkQuery(s, func(n *pg.Node) (bool, error) {
 		found = found || len(n.GetAArrayExpr().GetElements()) >= manyRows || len(n.GetSelectStmt().GetValuesLists()) >= manyRows
+		return !found, nil
+	})
+	return found
+}
+
+func hasLongArray(n *pg.Node) bool {
+	found := false
+	_ = syntax.Walk(n, func(n *pg.Node) (bool, error) {
+		found = found || len(n.GetAArrayExpr().GetElements()) >= manyRows
 		return !found, nil
 	})
 	return found
