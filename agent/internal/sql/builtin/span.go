@@ -153,7 +153,8 @@ func makeInterval(_ *Env, a []datum.Datum) (datum.Datum, error) {
 // has 30, and what is left of a day becomes time.
 func scaleInterval(v datum.Datum, f func(float64) float64) (datum.Datum, error) {
 	months, days := f(float64(v.Months)), f(float64(v.Days))
-	if math.IsNaN(months) || math.IsNaN(days) || math.Abs(months) > math.MaxInt32 || math.Abs(days) > math.MaxInt32 {
+	fits := func(x float64) bool { return x >= math.MinInt32 && x <= math.MaxInt32 } // not of NaN
+	if !fits(months) || !fits(days) {
 		return datum.Datum{}, errInterval()
 	}
 	wholeMonths, wholeDays := math.Trunc(months), math.Trunc(days)

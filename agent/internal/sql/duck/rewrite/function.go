@@ -76,9 +76,7 @@ func (r *rewriter) beforeFunction(f *pg.FuncCall) (finish, error) {
 		return o.tells(r, f)
 	}
 	if make := r.setOf(f, name); make != nil {
-		if list := r.unnestedTexts(f); list != nil {
-			f.Args[0] = list
-		}
+		r.unnestInTargets(f)
 		return r.setInTargets(f, name, make)
 	}
 	return r.ownFunction(f, name)

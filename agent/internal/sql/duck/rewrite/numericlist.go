@@ -111,6 +111,18 @@ func (r *rewriter) castList(n *pg.Node) finish {
 	return func(*pg.Node) (*pg.Node, error) { return list, nil }
 }
 
+// unnestInTargets has unnest in a SELECT list give texts where they will do; elsewhere its values
+// are compared.
+func (r *rewriter) unnestInTargets(f *pg.FuncCall) {
+	switch {
+	case lastName(f.Funcname) != "unnest" || len(f.Args) != 1 || !r.losesDigits(f.Args[0]):
+	case r.accepts:
+		f.Args[0] = r.textElements(f.Args[0])
+	default:
+		r.digitless[f.Args[0]] = true
+	}
+}
+
 // unnestedTexts is the array of texts whose elements unnest gives in a SELECT list; nil: it
 // gives others.
 func (r *rewriter) unnestedTexts(f *pg.FuncCall) *pg.Node {
