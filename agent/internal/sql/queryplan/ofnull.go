@@ -107,12 +107,17 @@ func repeats(n *pg.Node) bool {
 		case *pg.SubLink, *pg.RowExpr:
 			can = false
 		case *pg.FuncCall:
-			name, ok := functionName(x)
-			can = can && ok && x.GetOver() == nil && computes(name.Name)
+			can = can && onlyComputes(x)
 		}
 		return can
 	})
 	return can
+}
+
+// onlyComputes reports whether a call is of a function of package builtin, and does no more.
+func onlyComputes(f *pg.FuncCall) bool {
+	name, ok := functionName(f)
+	return ok && f.GetOver() == nil && computes(name.Name)
 }
 
 // namesColumn reports whether there is a column in an expression.
@@ -169,8 +174,7 @@ func removable(n *pg.Node) bool {
 			}
 			can = false
 		case *pg.FuncCall:
-			name, ok := functionName(x)
-			can = can && ok && x.GetOver() == nil && computes(name.Name)
+			can = can && onlyComputes(x)
 		}
 		return can
 	})
