@@ -336,7 +336,7 @@ func CheckInt(t Type, i int64, s string) (Datum, error) {
 func parseFloat(t Type, s string) (Datum, error) {
 	digits := strings.TrimSpace(s)
 	switch strings.ToLower(digits) {
-	case "nan":
+	case "nan", "+nan", "-nan": // as the C library reads them, and writes a negated one
 		return MakeFloat(t, math.NaN()), nil
 	case "infinity", "inf", "+infinity", "+inf":
 		return MakeFloat(t, math.Inf(1)), nil
